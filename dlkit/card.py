@@ -1,0 +1,64 @@
+"""A technique's light declaration: all that help, lists, validation and docs need, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from dlkit.errors import PluginError
+
+if TYPE_CHECKING:
+    from dlkit.options import Options
+    from dlkit.technique import Technique
+
+API_VERSION = 1
+"""The plugin interface's version. A plugin module states the one it was written for: ``DLKIT_API = 1``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a technique is, before anything heavy is imported.
+
+    Attributes:
+        name: the CLI name, kebab-case, unique (``autoencoder``).
+        summary: one line, starting with a capital, ending with a full stop.
+        description: a few paragraphs for ``dlkit info`` and the docs.
+        sources: papers or books, "Author et al. year, title".
+        task: what it learns: ``representation``, ``classification``, ``generation``, …
+        options: the options dataclass.
+        implementation: ``"package.module:Class"``, imported when work begins.
+        capabilities: ``capabilities(options)`` names what a trained one can do
+            (see :mod:`dlkit.technique`), without importing the implementation.
+        needs_labels: training is refused on unlabelled data.
+        examples: command lines that show its use.
+    """
+
+    name: str
+    summary: str
+    options: type[Options]
+    implementation: str
+    capabilities: Callable[[Any], frozenset[str]]
+    task: str = "representation"
+    description: str = ""
+    sources: tuple[str, ...] = ()
+    needs_labels: bool = False
+    examples: tuple[str, ...] = ()
+
+    def load(self) -> type[Technique[Any]]:
+        """Import the implementation (heavy).
+
+        Raises:
+            PluginError: the module or the class cannot be imported.
+        """
+        module_name, _, attribute = self.implementation.partition(":")
+        try:
+            implementation: type[Technique[Any]] = getattr(import_module(module_name), attribute)
+        except Exception as error:
+            raise PluginError(
+                f"Technique {self.name!r}: its implementation {self.implementation!r} cannot be imported: "
+                f"{type(error).__name__}: {error}",
+                "Reinstall or update the package that ships it, or report this to its authors.",
+            ) from error
+        return implementation

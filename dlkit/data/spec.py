@@ -1,0 +1,96 @@
+"""What a technique needs to know about data before it sees a pixel; light, plain, kept in every run."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+NormalizeMode = Literal["none", "channel", "mean-image", "standardize"]
+ResizeMode = Literal["crop", "pad", "stretch"]
+PixelType = Literal["uint8", "float32"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalization:
+    """``(pixels - mean) / std`` with the train split's statistics, on pixels in [0, 1].
+
+    ``mean`` and ``std`` are float32 in C order, little-endian; ``shape`` broadcasts against ``(C, H, W)``:
+    ``(C, 1, 1)`` for ``channel``, ``(C, H, W)`` for ``mean-image`` (std 1) and ``standardize`` (each
+    pixel its own std), ``(1, 1, 1)`` for ``none`` (mean 0, std 1).
+    """
+
+    mode: NormalizeMode = "none"
+    shape: tuple[int, int, int] = (1, 1, 1)
+    mean: bytes = b"\x00\x00\x00\x00"
+    std: bytes = b"\x00\x00\x80?"  # 1.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, the arrays in base64."""
+        return {
+            "mode": self.mode,
+            "shape": list(self.shape),
+            "mean": base64.b64encode(self.mean).decode("ascii"),
+            "std": base64.b64encode(self.std).decode("ascii"),
+        }
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Normalization:
+        """The inverse of :meth:`to_json`."""
+        channels, height, width = plain["shape"]
+        return cls(
+            mode=plain["mode"],
+            shape=(channels, height, width),
+            mean=base64.b64decode(plain["mean"]),
+            std=base64.b64decode(plain["std"]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSpec:
+    """The shape and identity of a data set, as a run records it.
+
+    Attributes:
+        source: what ``--data`` named (``digits``, a path).
+        name: short name for run directories and titles.
+        channels, height, width: of every image after reading and resizing.
+        pixel_type: how raw images are held: ``uint8`` (white is 255) or ``float32`` (white is 1).
+        resize: how images of other sizes are brought to ``height × width``.
+        classes: class names in the frozen order that label numbers refer to; empty when unlabelled.
+        counts: images per split (``train``, ``val``, ``test``).
+        class_counts: split → images per class, in the order of ``classes``.
+        normalization: the train split's statistics.
+        fingerprint: SHA-256 over the decoded images, labels and splits.
+    """
+
+    source: str
+    name: str
+    channels: int
+    height: int
+    width: int
+    pixel_type: PixelType = "uint8"
+    resize: ResizeMode = "crop"
+    classes: tuple[str, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    class_counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    normalization: Normalization = Normalization()
+    fingerprint: str = ""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """``(C, H, W)``."""
+        return (self.channels, self.height, self.width)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return asdict(self) | {"normalization": self.normalization.to_json()}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> DataSpec:
+        """The inverse of :meth:`to_json`."""
+        fields = dict(plain)
+        fields["classes"] = tuple(plain["classes"])
+        fields["class_counts"] = {split: tuple(counts) for split, counts in plain["class_counts"].items()}
+        fields["normalization"] = Normalization.from_json(plain["normalization"])
+        return cls(**fields)

@@ -1,0 +1,91 @@
+"""Figures that stand beside their baselines: what `evaluate` returns and every table shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One figure on one split, with what it must be compared to.
+
+    Attributes:
+        name: snake_case key (``psnr``).
+        label: as people write it (``PSNR``).
+        value: the figure.
+        split: ``train``, ``val`` or ``test``.
+        unit: ``dB``, ``%``, ``s``… or empty.
+        better: which direction is better.
+        baselines: name → value of the same figure for simpler methods on the same images.
+        interval: lower and upper bound of the 95 % confidence interval, where there is one.
+        note: what a reader must know (how many images, which subset).
+    """
+
+    name: str
+    label: str
+    value: float
+    split: str
+    better: Literal["higher", "lower"]
+    unit: str = ""
+    baselines: Mapping[str, float] = field(default_factory=dict)
+    interval: tuple[float, float] | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Metrics(Sequence[Metric]):
+    """The figures of one evaluation, in the order in which they are shown."""
+
+    rows: tuple[Metric, ...]
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.rows[index]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Metric]:
+        return iter(self.rows)
+
+    def get(self, name: str, split: str) -> Metric:
+        """The metric of that name and split.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for row in self.rows:
+            if (row.name, row.split) == (name, split):
+                return row
+        raise KeyError(f"no metric {name!r} for split {split!r}")
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Plain JSON; figures that are not finite become strings, which JSON can hold."""
+        return [_finite(asdict(row)) for row in self.rows]
+
+    @classmethod
+    def from_json(cls, rows: Sequence[Mapping[str, Any]]) -> Metrics:
+        """The inverse of :meth:`to_json`."""
+        return cls(tuple(_metric(row) for row in rows))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _metric(row: Mapping[str, Any]) -> Metric:
+    fields = dict(row)
+    fields["value"] = float(fields["value"])
+    fields["baselines"] = {name: float(value) for name, value in fields["baselines"].items()}
+    if fields["interval"] is not None:
+        lower, upper = fields["interval"]
+        fields["interval"] = (float(lower), float(upper))
+    return Metric(**fields)

@@ -1,0 +1,148 @@
+"""What an implementation provides: one small protocol, and one more for each capability.
+
+Shapes: ``B`` images of ``C`` channels, ``H`` rows and ``W`` columns; a code has ``Z`` units.
+
+**Images** are always *pixels*: float32 in [0, 1], ``(B, C, H, W)``, as the data's spec says. A technique
+that wants them normalised puts :class:`dlkit.runtime.Normalize` into its own module, so that pre- and
+post-processing belong to the model and travel with its export.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, runtime_checkable
+
+from torch import Tensor, nn
+
+from dlkit.data.spec import DataSpec
+from dlkit.metrics import Metrics
+
+if TYPE_CHECKING:
+    from dlkit.data import ImageData
+    from dlkit.report import Picture
+    from dlkit.run import Run
+    from dlkit.runtime import Runtime
+
+O = TypeVar("O", contravariant=True)
+
+OutputKind = Literal["image", "code", "probabilities", "values"]
+"""What a named output of a trained model is, so that ``predict`` knows how to write it:
+
+``image``: pixels in [0, 1], ``(B, C, H, W)`` → PNG; ``code``: ``(B, Z)`` → CSV / JSON / npz;
+``probabilities``: ``(B, K)`` over the spec's classes, rows sum to one → CSV / JSON with class names;
+``values``: ``(B, K)`` numbers of any meaning → CSV / JSON.
+"""
+
+
+@dataclass(frozen=True)
+class State:
+    """A trained technique as tensors (kept as safetensors) and plain JSON; never a pickle."""
+
+    tensors: Mapping[str, Tensor]
+    plain: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PhasePlan:
+    """A stretch of training that is going to happen, for ``--dry-run``.
+
+    Attributes:
+        name: the phase's name, as given to ``runtime.fit``.
+        epochs: how many at most.
+        modules: what takes part; parameters that do not require gradients count as frozen.
+    """
+
+    name: str
+    epochs: int
+    modules: Mapping[str, nn.Module]
+
+
+class Technique(Protocol[O]):
+    """A way of learning from images. Built from its options and the data's spec; torch from here on."""
+
+    def __init__(self, options: O, spec: DataSpec) -> None: ...
+
+    def plan(self) -> Sequence[PhasePlan]:
+        """The phases of training, in order; none for a technique without gradients."""
+        ...
+
+    def train(self, data: ImageData, runtime: Runtime, run: Run) -> None:
+        """Learn from ``data.train``; ``data.val`` may choose between states, ``data.test`` is never looked at."""
+        ...
+
+    def evaluate(self, data: ImageData, runtime: Runtime) -> Metrics:
+        """Figures beside their baselines, for the splits that ``data`` has. Repeatable."""
+        ...
+
+    def outputs(self) -> Mapping[str, OutputKind]:
+        """What :meth:`inference_module` returns, in order."""
+        ...
+
+    def inference_module(self) -> nn.Module:
+        """The model as it is used and exported, in eval mode: ``forward(pixels)`` returns a tuple, one tensor
+        for each of :meth:`outputs`."""
+        ...
+
+    def state(self) -> State:
+        """All that was learned."""
+        ...
+
+    @classmethod
+    def load(cls, state: State, options: O, spec: DataSpec) -> Self:
+        """The inverse of :meth:`state`."""
+        ...
+
+
+@runtime_checkable
+class Illustrates(Protocol):
+    """Optional: pictures for the report."""
+
+    def pictures(self, data: ImageData, runtime: Runtime) -> Iterable[Picture]:
+        """What a person would want to look at."""
+        ...
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """Capability ``encode``: images → codes."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Pixels ``(B, C, H, W)`` → codes ``(B, Z)``."""
+        ...
+
+
+@runtime_checkable
+class Decodes(Protocol):
+    """Capability ``decode``: codes → images."""
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes ``(B, Z)`` → pixels ``(B, C, H, W)`` in [0, 1]."""
+        ...
+
+
+@runtime_checkable
+class Reconstructs(Protocol):
+    """Capability ``reconstruct``: images → the same images, as the model sees them."""
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Pixels ``(B, C, H, W)`` → pixels ``(B, C, H, W)``."""
+        ...
+
+
+@runtime_checkable
+class Classifies(Protocol):
+    """Capability ``classify``: images → class probabilities."""
+
+    def classify(self, images: Tensor) -> Tensor:
+        """Pixels ``(B, C, H, W)`` → probabilities ``(B, K)``, rows sum to one."""
+        ...
+
+
+CAPABILITIES: dict[str, type[Any]] = {
+    "encode": Encodes,
+    "decode": Decodes,
+    "reconstruct": Reconstructs,
+    "classify": Classifies,
+}
+"""Name of a capability, as ``card.capabilities`` gives it → its protocol."""

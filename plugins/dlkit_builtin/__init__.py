@@ -1,0 +1,1 @@
+"""The techniques that dlkit ships; they register and import as any stranger's plugin does."""
