@@ -29,12 +29,18 @@ class DataOptions(Options):
         "crop", "How images of another shape are fitted: cover and centre-crop, fit and pad, or stretch.", advanced=True
     )
     val_fraction: float = option(
-        0.1, "Share of the training images held out for validation where the data has no val split.",
-        min=0, max=0.9, advanced=True,
+        0.1,
+        "Share of the training images held out for validation where the data has no val split.",
+        min=0,
+        max=0.9,
+        advanced=True,
     )
     test_fraction: float = option(
-        0.2, "Share of all images held out for testing where the data has no test split.",
-        min=0, max=0.9, advanced=True,
+        0.2,
+        "Share of all images held out for testing where the data has no test split.",
+        min=0,
+        max=0.9,
+        advanced=True,
     )
     split_seed: int = option(0, "Seed of the splits that dlkit makes.", min=0, advanced=True)
     on_bad_image: Literal["stop", "skip"] = option(
@@ -56,8 +62,10 @@ class RuntimeOptions(Options):
     seed: int = option(0, "Seed of every random draw.", min=0)
     threads: int | None = option(None, "CPU threads; by default all that the process may use.", min=1, advanced=True)
     workers: int | None = option(
-        None, "Threads that read images when data is not in memory; by default as many as CPU threads.",
-        min=1, advanced=True,
+        None,
+        "Threads that read images when data is not in memory; by default as many as CPU threads.",
+        min=1,
+        advanced=True,
     )
     compile: bool = option(False, "Compile the networks with torch.compile.", advanced=True)
 
@@ -87,11 +95,15 @@ class TrainOptions(Options):
     schedule: Schedule = option(
         Schedule("constant"),
         "Learning rate over time: constant, step:30, exponential:0.97, sqrt, inverse, exp, cosine, one-cycle.",
-        group="Training", metavar="NAME[:X]",
+        group="Training",
+        metavar="NAME[:X]",
     )
     schedule_epochs: int | None = option(
-        None, "Horizon T of sqrt, cosine and one-cycle; by default the phase's epochs.",
-        min=1, group="Training", advanced=True,
+        None,
+        "Horizon T of sqrt, cosine and one-cycle; by default the phase's epochs.",
+        min=1,
+        group="Training",
+        advanced=True,
     )
     warmup: float = option(
         0.0, "Epochs of linear warm-up of the learning rate.", min=0, group="Training", advanced=True
@@ -106,10 +118,15 @@ class TrainOptions(Options):
         None, "Stop after this many epochs without improvement on the val split.", min=1, group="Training"
     )
     max_time: Duration | None = option(
-        None, "Stop training, and keep what was learned, after this long (90s, 10m, 1.5h).",
-        group="Training", metavar="TIME",
+        None,
+        "Stop training, and keep what was learned, after this long (90s, 10m, 1.5h).",
+        group="Training",
+        metavar="TIME",
     )
     checkpoint_every: Duration = option(
-        Duration(30.0), "Time between checkpoints; 0 saves after every epoch.",
-        group="Training", metavar="TIME", advanced=True,
+        Duration(30.0),
+        "Time between checkpoints; 0 saves after every epoch.",
+        group="Training",
+        metavar="TIME",
+        advanced=True,
     )

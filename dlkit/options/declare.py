@@ -142,6 +142,10 @@ def _option(field: dataclasses.Field[Any], hint: Any, cls: type[Options]) -> Opt
     choices: tuple[str, ...] = ()
     if get_origin(inner) is Literal:
         choices, inner = get_args(inner), str
+    if optional and "none" in choices:
+        raise TypeError(f"{cls.__name__}.{field.name}: a choice 'none' beside None would be ambiguous")
+    if declaration.bare is not None and (inner is bool or not optional):
+        raise TypeError(f"{cls.__name__}.{field.name}: bare=… is for optional values (X | None)")
     if inner not in (int, float, str, bool) and not hasattr(inner, "parse"):
         raise TypeError(f"{cls.__name__}.{field.name}: options cannot have the type {hint!r}")
     return Option(

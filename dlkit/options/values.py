@@ -18,7 +18,7 @@ class Size:
     @classmethod
     def parse(cls, text: str) -> Self:
         """``"28"`` → 28 × 28; ``"28x44"`` → 28 rows, 44 columns."""
-        match = re.fullmatch(r"(\d+)(?:x(\d+))?", text.strip())
+        match = re.fullmatch(r"(\d+)(?:x(\d+))?", text.strip(), re.ASCII)
         if match is None or int(match[1]) < 1 or int(match[2] or 1) < 1:
             raise ValueError(f"expected a size like 64 or 48x64 (height x width), got {text!r}")
         height = int(match[1])
@@ -37,16 +37,22 @@ class Duration:
     @classmethod
     def parse(cls, text: str) -> Self:
         """A number with ``s`` (the default), ``m`` or ``h``."""
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h)?", text.strip())
-        if match is None:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(s|m|h)?", text.strip(), re.ASCII)
+        seconds = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2] or "s"] if match else math.inf
+        if not math.isfinite(seconds):
             raise ValueError(f"expected a time span like 90s, 10m or 1.5h, got {text!r}")
-        return cls(float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2] or "s"])
+        return cls(seconds)
 
     def __str__(self) -> str:
         for unit, seconds in (("h", 3600), ("m", 60)):
             if self.seconds >= seconds and self.seconds % seconds == 0:
-                return f"{self.seconds / seconds:g}{unit}"
-        return f"{self.seconds:g}s"
+                return f"{int(self.seconds) // seconds}{unit}"
+        return f"{_shortest(self.seconds)}s"
+
+
+def _shortest(number: float) -> str:
+    """The shortest text that ``float`` reads back as the same number."""
+    return repr(float(number)).removesuffix(".0")
 
 
 SCHEDULES = ("constant", "step", "exponential", "sqrt", "inverse", "exp", "cosine", "one-cycle")
@@ -73,7 +79,8 @@ class Schedule:
     """
 
     name: str
-    value: float = math.nan
+    value: float = 0.0
+    """The number after the colon, positive; 0 where the schedule takes none (not NaN, which equals nothing)."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -83,7 +90,7 @@ class Schedule:
             raise ValueError(f"expected one of {', '.join(SCHEDULES)}, got {name!r}")
         default = {"step": 30.0, "exponential": 0.97, "inverse": 1.0, "exp": 1.0}.get(name)
         if not colon:
-            return cls(name, math.nan if default is None else default)
+            return cls(name, default or 0.0)
         if default is None:
             raise ValueError(f"the schedule {name!r} takes no number, got {text!r}")
         try:
@@ -95,7 +102,7 @@ class Schedule:
         return cls(name, value)
 
     def __str__(self) -> str:
-        return self.name if math.isnan(self.value) else f"{self.name}:{self.value:g}"
+        return f"{self.name}:{_shortest(self.value)}" if self.value else self.name
 
     @property
     def has_horizon(self) -> bool:

@@ -1,0 +1,180 @@
+"""The `dlkit` command: its table of verbs, loaded on demand, and the one place where errors become text and codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from dlkit.discovery import NO_PLUGINS, registry
+from dlkit.errors import DlkitError, Interrupted, UsageError
+from dlkit.options.suggest import did_you_mean
+
+VERBS: dict[str, tuple[str, str]] = {
+    "train": ("Train a technique on images.", "dlkit.cli.train_command:train"),
+    "list": ("List techniques, data sets, backbones and what else plugins bring.", "dlkit.cli.listing:list_"),
+    "info": ("Describe a technique: what it does, its sources, what it can do.", "dlkit.cli.listing:info"),
+    "data": ("Look at data: counts, classes, sizes, bad files, duplicates.", "dlkit.cli.data_command:data"),
+    "runs": ("List, compare and remove runs.", "dlkit.cli.runs_command:runs"),
+    "resume": ("Go on with a run where it stopped.", "dlkit.cli.run_verbs:resume"),
+    "evaluate": ("Evaluate a run beside its baselines.", "dlkit.cli.run_verbs:evaluate"),
+    "predict": ("Use a trained model on images.", "dlkit.cli.run_verbs:predict"),
+    "encode": ("Turn images into codes.", "dlkit.cli.run_verbs:encode"),
+    "export": ("Export a run's model, checked against the original.", "dlkit.cli.run_verbs:export"),
+    "report": ("Write a run's report again.", "dlkit.cli.run_verbs:report"),
+    "plugins": ("Show the installed plugins and what is wrong with them.", "dlkit.cli.plugins_command:plugins"),
+    "doctor": ("Check the installation.", "dlkit.cli.doctor:doctor"),
+    "completion": ("Complete commands and options in bash, zsh or fish.", "dlkit.cli.completion:completion"),
+}
+"""Name → one line of help, and where the command is."""
+
+GLOBAL_FLAGS = ("--no-plugins", "--debug")
+"""Flags that may stand anywhere on the command line."""
+
+
+class DlkitGroup(click.Group):
+    """The root: core verbs by table, every technique as a short form of ``train``, the plugins' own commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names that can be typed."""
+        return [*VERBS, *registry().techniques, *registry().commands()]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        if cmd_name in VERBS:
+            module, _, attribute = VERBS[cmd_name][1].partition(":")
+            command: click.Command = getattr(import_module(module), attribute)
+            return command
+        if cmd_name in registry().commands():
+            own: click.Command = registry().commands()[cmd_name]
+            return own
+        from dlkit.cli.train_command import technique_command
+
+        return technique_command(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it, with a suggestion for a name that nothing has.
+
+        Raises:
+            UsageError: there is no such command.
+        """
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            hint = did_you_mean(args[0], self.list_commands(ctx)) or "`dlkit --help` shows the commands."
+            raise UsageError(f"There is no command or technique {args[0]!r}.", hint)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Techniques, then verbs, then what plugins add; summaries come from tables and cards, nothing is imported."""
+        sections = {
+            "Techniques (short for dlkit train NAME)": [
+                (name, registered.card.summary) for name, registered in registry().techniques.items()
+            ],
+            "Commands": [(name, summary) for name, (summary, _) in VERBS.items()],
+            "From plugins": [
+                (name, command.get_short_help_str(200)) for name, command in registry().commands().items()
+            ],
+        }
+        for title, rows in sections.items():
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        from dlkit import __version__
+
+        click.echo(f"dlkit {__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=DlkitGroup,
+    invoke_without_command=True,
+    epilog="Start with: dlkit train autoencoder --denoise",
+    context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]},
+)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+@click.option("--no-plugins", is_flag=True, help="Load only what dlkit ships; any place in the line.")
+@click.option("--debug", is_flag=True, help="Show tracebacks of errors; any place in the line.")
+@click.pass_context
+def cli(ctx: click.Context, no_plugins: bool, debug: bool) -> None:  # noqa: ARG001 - main() acts on them
+    """Learn from images: train a technique, see what it learned, use and export it."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code: errors become text on standard error here and nowhere else."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    flags, arguments = _split_global(arguments)
+    if "--no-plugins" in flags:
+        os.environ[NO_PLUGINS] = "1"
+    debug = "--debug" in flags
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that lacks σ still shows the rest
+    try:
+        return _run(arguments)
+    except BrokenPipeError:
+        return _broken_pipe()
+    except KeyboardInterrupt:
+        return _fail("Stopped.", "", 130, debug=debug)
+    except DlkitError as error:
+        prefix = "" if isinstance(error, Interrupted) else "Error: "
+        return _fail(prefix + error.message, error.hint, error.exit_code, debug=debug)
+    except click.Abort as error:
+        interrupted = isinstance(error.__cause__, KeyboardInterrupt)
+        return _fail("Stopped." if interrupted else "Aborted.", "", 130 if interrupted else 1, debug=debug)
+    except click.ClickException as error:
+        return _fail(f"Error: {_click_message(error)}", _click_hint(error), error.exit_code, debug=debug)
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        return _fail("Error: this is a bug in dlkit or in a plugin.", "Please report it with the lines above.", 1)
+
+
+def _run(arguments: list[str]) -> int:
+    result = cli.main(arguments, prog_name="dlkit", standalone_mode=False)
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    return result if isinstance(result, int) and not isinstance(result, bool) else 0
+
+
+def _split_global(arguments: list[str]) -> tuple[set[str], list[str]]:
+    """The global flags that stand before ``--``, and the arguments without them."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    flags = {argument for argument in arguments[:end] if argument in GLOBAL_FLAGS}
+    return flags, [argument for argument in arguments[:end] if argument not in GLOBAL_FLAGS] + arguments[end:]
+
+
+def _fail(message: str, hint: str, code: int, *, debug: bool = False) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    text = message + (f"\n{hint}" if hint else "")
+    click.echo("".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text), err=True)
+    return code
+
+
+def _click_message(error: click.ClickException) -> str:
+    return " ".join(error.format_message().split())
+
+
+def _click_hint(error: click.ClickException) -> str:
+    ctx = getattr(error, "ctx", None)
+    return f"`{ctx.command_path} --help` shows how it is used." if ctx is not None else ""
+
+
+def _broken_pipe() -> int:
+    """Whoever read our output has gone: say nothing, also not when Python flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE

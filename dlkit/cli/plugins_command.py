@@ -1,0 +1,47 @@
+"""`dlkit plugins`: what was found behind the entry points, and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from dlkit.discovery import KINDS, Plugin, registry
+
+
+@click.command("plugins")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def plugins(as_json: bool) -> None:
+    """Show the installed plugins, and what is wrong with those that do not work."""
+    found = registry()
+    problems = found.problems()
+    rows = [
+        (plugin.entry_point, f"{plugin.distribution} {plugin.version}", _brings(plugin)) for plugin in found.plugins
+    ]
+    if as_json:
+        working = [{"entry_point": name, "distribution": source, "techniques": brings} for name, source, brings in rows]
+        click.echo(json.dumps({"plugins": working, "problems": [asdict(p) for p in problems]}, indent=2))
+        return
+    formatter = click.HelpFormatter(max_width=110)
+    with formatter.section("Plugins"):
+        formatter.write_dl([(f"{name} ({source})", ", ".join(brings) or "-") for name, source, brings in rows])
+    if problems:
+        with formatter.section("Problems"):
+            for problem in problems:
+                formatter.write_text(
+                    f"{problem.distribution} {problem.version}, entry point {problem.entry_point!r}: {problem.reason}."
+                )
+    click.echo(formatter.getvalue(), nl=False)
+
+
+def _brings(plugin: Plugin) -> list[str]:
+    """The names of the techniques and the counts of the other things that a plugin contributes."""
+    found = registry()
+    names = [
+        name
+        for name, entry in found.techniques.items()
+        if (entry.distribution, entry.entry_point) == (plugin.distribution, plugin.entry_point)
+    ]
+    others = [kind for kind in KINDS[1:] if hasattr(getattr(plugin.module, f"dlkit_{kind}", None), "dlkit_impl")]
+    return names + others

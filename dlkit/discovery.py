@@ -1,0 +1,284 @@
+"""Finding plugins: each entry point is loaded by itself and guarded, so that a broken one stops nothing else."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pluggy
+
+from dlkit import hookspecs
+from dlkit.card import API_VERSION, Card
+from dlkit.errors import UsageError
+from dlkit.options.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+    from types import ModuleType
+
+GROUP = "dlkit.plugins"
+NO_PLUGINS = "DLKIT_NO_PLUGINS"
+"""Environment variable: set (and not 0), only the plugins that dlkit ships are loaded."""
+
+KINDS = ("techniques", "datasets", "augmenters", "backbones", "exporters")
+"""What plugins contribute, as ``dlkit list`` names it."""
+
+BUILT_IN = "dlkit"
+"""The distribution whose plugins win every clash of names and survive ``--no-plugins``."""
+
+CORE_VERBS = frozenset(
+    {"train", "list", "info", "plugins", "doctor", "completion", "evaluate", "predict", "encode", "export", "report",
+     "resume", "runs", "data", "decode", "generate", "reconstruct", "classify", "segment", "search", "morph", "sample",
+     "help", "version", "config"}
+)  # fmt: skip
+"""Names that no technique may bear: the core's commands, present and foreseen (``dlkit NAME`` is a short form)."""
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("dlkit_"))
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """An entry point that was loaded."""
+
+    distribution: str
+    version: str
+    entry_point: str
+    module: ModuleType = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class PluginProblem:
+    """Something that keeps (part of) a plugin from being used, and why."""
+
+    distribution: str
+    version: str
+    entry_point: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A technique with where it comes from; ``card.name`` is the name by which it is reached."""
+
+    card: Card
+    distribution: str
+    version: str
+    entry_point: str
+
+
+class Registry:
+    """The plugins that work, what they contribute, and what is wrong with the others.
+
+    Attributes:
+        hook: pluggy's caller of the loggers' hooks: ``registry.hook.dlkit_run_started(run=run)``.
+        plugins: what was loaded, built-ins first.
+        techniques: name → technique; ``distribution/name`` for one whose name was taken.
+    """
+
+    def __init__(self, entry_points: Iterable[tuple[str, str, EntryPoint]]) -> None:
+        self._manager = pluggy.PluginManager("dlkit")
+        self._manager.add_hookspecs(hookspecs)
+        self.hook = self._manager.hook
+        self.plugins: list[Plugin] = []
+        self._problems: list[PluginProblem] = []
+        self._listed: dict[str, dict[str, Any]] = {}
+        for distribution, version, entry_point in entry_points:
+            self._load(distribution, version, entry_point)
+        self.techniques: Mapping[str, Registered] = self._techniques()
+
+    def technique(self, name: str) -> Card:
+        """The technique of that name, or of ``distribution/name``.
+
+        Raises:
+            UsageError: there is none.
+        """
+        found = self.techniques.get(name)
+        if found is None:
+            for registered in self.techniques.values():
+                if f"{registered.distribution}/{registered.card.name}" == name:
+                    return registered.card
+            hint = did_you_mean(name, self.techniques) or "`dlkit list` shows the techniques."
+            if self._problems:
+                hint += " Some plugins could not be loaded: see `dlkit plugins`."
+            raise UsageError(f"There is no technique {name!r}.", hint)
+        return found.card
+
+    def listed(self, kind: str) -> Mapping[str, hookspecs.Listed]:
+        """The cards of a kind (one of ``KINDS``) by name."""
+        if kind == "techniques":
+            return {name: registered.card for name, registered in self.techniques.items()}
+        if kind not in self._listed:
+            cards = self._collect(f"dlkit_{kind}", _check_listed)
+            self._listed[kind] = {name: card for name, card, _ in cards}
+        return self._listed[kind]
+
+    def commands(self) -> Mapping[str, Any]:
+        """The plugins' own click commands by name; those whose name is taken are left out and reported."""
+        if "commands" not in self._listed:
+            commands = self._collect("dlkit_commands", _check_command)
+            self._listed["commands"] = {}
+            for name, command, plugin in commands:
+                if name in CORE_VERBS or name in self.techniques:
+                    self._report(plugin, f"its command {name!r} takes a name that dlkit or a technique has")
+                elif "/" not in name:
+                    self._listed["commands"][name] = command
+        return self._listed["commands"]
+
+    def problems(self) -> list[PluginProblem]:
+        """All that is wrong with the installed plugins, every hook's cards included."""
+        from dlkit.settings import all_options
+
+        for kind in KINDS:
+            self.listed(kind)
+        self.commands()
+        found = list(self._problems)
+        for registered in self.techniques.values():
+            try:
+                all_options(registered.card)
+            except Exception as error:
+                where = (registered.distribution, registered.version, registered.entry_point)
+                found.append(PluginProblem(*where, str(error)))
+        return found
+
+    def _load(self, distribution: str, version: str, entry_point: EntryPoint) -> None:
+        def failed(reason: str) -> None:
+            self._problems.append(PluginProblem(distribution, version, entry_point.name, reason))
+
+        module, error = _guarded(entry_point.load)
+        if error or module is None:
+            failed(f"importing {entry_point.value!r} failed: {error or 'it is None'}")
+            return
+        reason = _wrong_api(module)
+        if reason:
+            failed(reason)
+            return
+        for reason in _wrong_hooks(module):
+            failed(reason)
+        _, error = _guarded(lambda: self._manager.register(module, name=f"{distribution}:{entry_point.name}"))
+        if error:
+            failed(f"its hooks do not fit: {error}")
+            return
+        self.plugins.append(Plugin(distribution, version, entry_point.name, module))
+
+    def _techniques(self) -> dict[str, Registered]:
+        found = self._collect("dlkit_techniques", _check_card)
+        return {
+            name: Registered(
+                card if name == card.name else replace(card, name=name),
+                plugin.distribution,
+                plugin.version,
+                plugin.entry_point,
+            )
+            for name, card, plugin in found
+        }
+
+    def _collect(self, hook: str, check: Callable[[Any], str]) -> list[tuple[str, Any, Plugin]]:
+        """Name, card and plugin of all that a hook yields, built-ins first; a later claim to a name is qualified."""
+        found: dict[str, tuple[str, Any, Plugin]] = {}
+        for plugin in self.plugins:
+            function = getattr(plugin.module, hook, None)
+            if not hasattr(function, "dlkit_impl"):
+                continue
+            cards, error = _guarded(lambda function=function: list(function()))  # type: ignore[misc]
+            if error:
+                self._report(plugin, f"{hook}() failed: {error}")
+            for card in cards or ():
+                reason, error = _guarded(lambda card=card: check(card))  # type: ignore[misc]
+                if reason or error:
+                    self._report(plugin, reason or f"{hook}() gave a card that cannot be read: {error}")
+                    continue
+                name = card.name
+                if name in found:
+                    qualified = f"{plugin.distribution}/{name}"
+                    owner = found[name][2].distribution
+                    self._report(plugin, f"{name!r} is already a name of {owner}'s; this one is {qualified!r}")
+                    name = qualified
+                found.setdefault(name, (name, card, plugin))
+        return list(found.values())
+
+    def _report(self, plugin: Plugin, reason: str) -> None:
+        self._problems.append(PluginProblem(plugin.distribution, plugin.version, plugin.entry_point, reason))
+
+
+def registry() -> Registry:
+    """The registry of this process's installed plugins, made once for each state of ``DLKIT_NO_PLUGINS``."""
+    return _registry(third_party=os.environ.get(NO_PLUGINS, "") in ("", "0"))
+
+
+@cache
+def _registry(third_party: bool) -> Registry:
+    return Registry(_entry_points(third_party))
+
+
+def _entry_points(third_party: bool) -> list[tuple[str, str, EntryPoint]]:
+    from importlib.metadata import entry_points  # costs 20 ms; no other reader handles every way of installing
+
+    found = []
+    for entry_point in entry_points(group=GROUP):
+        named, _ = _guarded(lambda e=entry_point: (str(e.dist.name), str(e.dist.version)))  # type: ignore[misc]
+        distribution, version = named or ("unknown", "unknown")
+        if third_party or distribution == BUILT_IN:
+            found.append((distribution, version, entry_point))
+    return sorted(found, key=lambda item: (item[0] != BUILT_IN, item[0], item[2].name))
+
+
+def _guarded(action: Callable[[], _T]) -> tuple[_T | None, str]:
+    """What the action returns, or what it raised; a stranger's module may even call sys.exit()."""
+    try:
+        return action(), ""
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return None, f"{type(error).__name__}: {error}"
+
+
+def _wrong_api(module: ModuleType) -> str:
+    version = getattr(module, "DLKIT_API", None)
+    if version is None:
+        return f"it does not state its interface version: add `DLKIT_API = {API_VERSION}` to {module.__name__}"
+    if version == API_VERSION:
+        return ""
+    remedy = "upgrade dlkit" if isinstance(version, int) and version > API_VERSION else "upgrade the plugin"
+    return f"it is written for interface version {version!r}, this dlkit has {API_VERSION}: {remedy}"
+
+
+def _wrong_hooks(module: ModuleType) -> list[str]:
+    reasons = []
+    for name, function in vars(module).items():
+        marked = getattr(function, "dlkit_impl", None)
+        own = getattr(function, "__module__", None) == module.__name__ and callable(function)
+        if not name.startswith("dlkit_") or not (marked or own) or (marked or {}).get("optionalhook"):
+            continue
+        if name not in _HOOKS:
+            reasons.append(f"the hook {name!r} does not exist. {did_you_mean(name, _HOOKS)}".rstrip())
+        elif not marked:
+            reasons.append(f"{name}() is not marked: put @dlkit.hookspecs.hookimpl above it")
+    return reasons
+
+
+def _check_listed(card: Any) -> str:
+    if not isinstance(getattr(card, "name", None), str) or not isinstance(getattr(card, "summary", None), str):
+        return f"expected a card with a name and a summary, got {card!r}"
+    return ""
+
+
+def _check_command(command: Any) -> str:
+    import click
+
+    return "" if isinstance(command, click.Command) and command.name else f"expected a click.Command, got {command!r}"
+
+
+def _check_card(card: Any) -> str:
+    if not isinstance(card, Card):
+        return f"dlkit_techniques() must yield dlkit.card.Card objects, got {card!r}"
+    if not isinstance(card.name, str) or not _NAME.fullmatch(card.name):
+        return f"the technique's name {card.name!r} is not kebab-case (a-z, 0-9, single hyphens between)"
+    if card.name in CORE_VERBS:
+        return f"the technique's name {card.name!r} is a name of dlkit's own commands"
+    return ""
