@@ -1,0 +1,215 @@
+"""Plots that all techniques share, as matplotlib figures; the object interface only, never pyplot's global state."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from torch import Tensor
+
+from dlkit.metrics import Metric
+from dlkit.report.curves import learning_curves as learning_curves
+from dlkit.report.figures import ARROWS, with_unit
+from dlkit.report.style import BLUE, INK, PALE, PALETTE, bare, empty, plain, show_image, styled
+
+MAX_CLASSES = 2 * len(PALETTE)
+
+
+@styled
+def image_grid(
+    rows: Sequence[Tensor],
+    row_titles: Sequence[str],
+    column_titles: Sequence[str] | None = None,
+    cell: float = 0.7,
+) -> Figure:
+    """Rows of images, one below the other: input, output, target…
+
+    Args:
+        rows: each ``(n, C, H, W)``, pixels in [0, 1] (clipped), C = 1 or 3; rows may differ in n.
+        row_titles: one for each row, may be empty texts.
+        column_titles: one for each column.
+        cell: height of an image in inches.
+    """
+    columns = max((len(row) for row in rows), default=0)
+    if columns == 0:
+        return empty("no images")
+    aspect = rows[0].shape[-1] / rows[0].shape[-2]
+    figure = Figure(figsize=(columns * cell * aspect, len(rows) * cell))
+    grid = figure.subplots(
+        len(rows), columns, squeeze=False, gridspec_kw={"wspace": 0.06 / aspect if aspect > 1 else 0.06, "hspace": 0.06}
+    )
+    for axes, images, title in zip(grid, rows, row_titles, strict=True):
+        for ax, image in zip(axes, images, strict=False):
+            show_image(ax, image)
+        for ax in axes[len(images) :]:
+            ax.set_axis_off()
+        axes[0].text(-0.12, 0.5, plain(title), transform=axes[0].transAxes, ha="right", va="center")
+    for ax, title in zip(grid[0], column_titles or (), strict=False):
+        ax.set_title(plain(title), fontsize=8, fontweight="normal", loc="center", pad=3)
+    return figure
+
+
+@styled
+def filters(weights: Tensor, columns: int = 16, limit: int = 128) -> Figure:
+    """Filters of a first layer, each on its own symmetric scale: red above zero, blue below, white at zero.
+
+    Args:
+        weights: ``(n, C, h, w)``; RGB filters (C = 3) are shown in colour around mid-grey, others channel by
+            channel where C = 1, else as the mean over channels.
+        columns: filters in a row.
+        limit: how many are shown, the largest by norm, in their own order.
+    """
+    kernels = weights.detach().float().cpu()
+    if len(kernels) == 0:
+        return empty("no filters")
+    kept = kernels.flatten(1).norm(dim=1).topk(min(limit, len(kernels))).indices.sort().values
+    kernels = kernels[kept]
+    columns = min(columns, len(kernels))
+    count = math.ceil(len(kernels) / columns)
+    figure = Figure(figsize=(columns * 0.55, count * 0.55))
+    axes = list(figure.subplots(count, columns, squeeze=False, gridspec_kw={"wspace": 0.1, "hspace": 0.1}).flat)
+    for ax, kernel in zip(axes, kernels, strict=False):
+        bound = float(kernel.abs().max()) or 1.0
+        if kernel.shape[0] == 3:
+            show_image(ax, kernel / (2 * bound) + 0.5)
+        else:
+            ax.imshow(kernel.mean(0).numpy(), cmap="RdBu_r", vmin=-bound, vmax=bound, interpolation="nearest")
+            bare(ax)
+    for ax in axes[len(kernels) :]:
+        ax.set_axis_off()
+    return figure
+
+
+@styled
+def scatter(
+    points: Tensor,
+    labels: Tensor | None = None,
+    classes: Sequence[str] = (),
+    axis_titles: tuple[str, str] = ("", ""),
+) -> Figure:
+    """Points in the plane, coloured by class; the commonest twenty classes are told apart, the rest is grey.
+
+    Args:
+        points: ``(N, 2)``.
+        labels: int ``(N,)``, −1 where unlabelled; None draws all points alike.
+        classes: names that the labels refer to.
+        axis_titles: what the axes are.
+    """
+    places = points.detach().float().cpu().numpy()
+    figure = Figure(figsize=(7.2, 5.4))
+    ax = figure.add_subplot()
+    size = float(np.clip(14_000 / max(len(places), 1), 4, 24))
+    given = np.full(len(places), -1) if labels is None else labels.cpu().numpy()
+    counts = Counter(int(label) for label in given if label >= 0)
+    kept = sorted(label for label, _ in counts.most_common(MAX_CLASSES))
+    rest = ~np.isin(given, kept)
+    handles, names = [], []
+    if rest.any():
+        handles.append(ax.scatter(places[rest, 0], places[rest, 1], size, color=PALE, linewidths=0))
+        names.append("unlabelled" if not counts or (given[rest] < 0).all() else "other classes")
+    for order, label in enumerate(kept):
+        x, y = places[given == label].T
+        colour, marker = PALETTE[order % len(PALETTE)], "o" if order < len(PALETTE) else "^"
+        handles.append(ax.scatter(x, y, size, color=colour, marker=marker, alpha=0.75, linewidths=0))
+        names.append(plain(classes[label]) if label < len(classes) else str(label))
+    if kept:
+        _name_clusters(ax, places, given, dict(zip(kept, names[len(names) - len(kept) :], strict=True)))
+        _legend(ax, handles, names)
+    ax.set_xlabel(axis_titles[0])
+    ax.set_ylabel(axis_titles[1])
+    ax.set_xticks([])
+    ax.set_yticks([])
+    return figure
+
+
+@styled
+def comparison(metric: Metric) -> Figure:
+    """One figure as a bar beside its baselines, with its interval."""
+    names = [metric.label, *metric.baselines]
+    values = [metric.value, *metric.baselines.values()]
+    figure = Figure(figsize=(6.4, 0.36 * len(names) + 0.7))
+    ax = figure.add_subplot()
+    ax.barh(range(len(names)), values, color=[BLUE, *[PALE] * len(metric.baselines)], height=0.66)
+    ends = [metric.interval[1] if metric.interval else metric.value, *metric.baselines.values()]
+    for row, (end, value) in enumerate(zip(ends, values, strict=True)):
+        ax.annotate(with_unit(value, plain(metric.unit)), (end, row), (5, 0), textcoords="offset points", va="center")
+    if metric.interval is not None:
+        errors = [[metric.value - metric.interval[0]], [metric.interval[1] - metric.value]]
+        ax.errorbar(metric.value, 0, xerr=errors, color=INK, capsize=3, linewidth=1)
+    ax.set_yticks(range(len(names)), [plain(name) for name in names])
+    ax.tick_params(length=0)
+    ax.invert_yaxis()
+    ax.margins(x=0.15)
+    ax.set_xticks([])
+    ax.spines[["bottom"]].set_visible(False)
+    ax.set_title(f"{plain(metric.label)} on {plain(metric.split)} ({ARROWS[metric.better]} is better)")
+    return figure
+
+
+@styled
+def heatmap(
+    matrix: Tensor,
+    row_names: Sequence[str] = (),
+    column_names: Sequence[str] = (),
+    axis_titles: tuple[str, str] = ("", ""),
+) -> Figure:
+    """A matrix ``(R, K)`` as coloured cells, with numbers where there is room (a confusion matrix, similarities).
+
+    ``axis_titles`` names the columns' axis, then the rows'.
+    """
+    values = matrix.detach().cpu().numpy()
+    height, width = values.shape
+    cell = 0.5 if max(height, width) <= 20 else 10 / max(height, width)
+    figure = Figure(figsize=(width * cell + 1.2, height * cell + 0.6))
+    ax = figure.add_subplot()
+    image = ax.imshow(values, cmap="Blues" if values.min() >= 0 else "RdBu_r", interpolation="nearest", aspect="equal")
+    if values.min() < 0:
+        bound = float(np.abs(values).max())
+        image.set_clim(-bound, bound)
+    if max(height, width) <= 20:
+        for (row, column), value in np.ndenumerate(values):
+            red, green, blue, _ = image.cmap(image.norm(value))
+            dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5  # luma of ITU-R BT.601
+            ax.text(
+                column, row, _cell_text(value), ha="center", va="center", fontsize=7, color="white" if dark else INK
+            )
+    ax.set_xticks(range(len(column_names)), [plain(name) for name in column_names], rotation=45, ha="right")
+    ax.set_yticks(range(len(row_names)), [plain(name) for name in row_names])
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_xlabel(axis_titles[0])
+    ax.set_ylabel(axis_titles[1])
+    return figure
+
+
+def _name_clusters(ax: Any, places: Any, given: Any, names: dict[int, str]) -> None:
+    """Write a class's name at the median of its points, so that colour is not the only way to tell; a name that
+    would cover an earlier one is left to the legend."""
+    extent = np.maximum(np.ptp(places, axis=0), 1e-12)
+    taken: list[Any] = []
+    for label, name in names.items():
+        middle = np.median(places[given == label], axis=0)
+        if any((np.abs(middle - other) / extent < (0.12, 0.04)).all() for other in taken):
+            continue
+        taken.append(middle)
+        short = name if len(name) <= 18 else f"{name[:17]}…"
+        text = ax.text(*middle, short, ha="center", va="center", fontsize=9, fontweight="bold")
+        text.set_path_effects([withStroke(linewidth=3, foreground="white", alpha=0.85)])
+
+
+def _legend(ax: Any, handles: list[Any], names: list[str]) -> None:
+    # The texts are set afterwards: matplotlib drops legend labels that begin with an underscore.
+    legend = ax.legend(handles, ["."] * len(handles), loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.3)
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set_text(name)
+    for handle in legend.legend_handles:
+        handle.set(alpha=1, sizes=[28])
+
+
+def _cell_text(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else f"{value:.2f}"

@@ -1,0 +1,99 @@
+"""Tables for the terminal and for pipes; rich renders them, nothing is cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from numbers import Real
+
+from rich.box import HORIZONTALS, SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from dlkit.metrics import Metric, Metrics
+from dlkit.report.figures import ARROWS, LEGEND, MARKS, Verdict, between, clean, number, verdict, with_unit
+
+STYLES: dict[Verdict, str] = {"better": "green", "worse": "red", "even": "yellow", "unknown": "dim"}
+_STATES = {"finished": "green", "running": "cyan", "failed": "red", "interrupted": "yellow"}
+
+
+def metrics_table(metrics: Metrics) -> Table:
+    """One row a figure: name, split, value over its 95 % interval; its baselines line by line beside it."""
+    table = Table(box=HORIZONTALS, caption=LEGEND, caption_justify="left", show_lines=True, pad_edge=False)
+    table.add_column("figure", overflow="fold")
+    table.add_column("split", no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("beside", overflow="fold")
+    for metric in metrics:
+        table.add_row(_name(metric), Text(clean(metric.split)), _value_cell(metric), _beside(metric))
+    return table
+
+
+def table(rows: Sequence[Mapping[str, object]], title: str = "") -> Table:
+    """Rows of named cells; columns in order of first appearance, those without any content left out."""
+    table = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    columns = [key for key in dict.fromkeys(key for row in rows for key in row) if any(_cell(row, key) for row in rows)]
+    for key in columns:
+        numeric = all(isinstance(row.get(key), Real) for row in rows if _cell(row, key))
+        table.add_column(clean(key), justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
+    for row in rows:
+        table.add_row(*(_cell(row, key) for key in columns))
+    return table
+
+
+def runs_table(rows: Sequence[Mapping[str, object]]) -> Table:
+    """Like :func:`table`; a cell that holds metrics shows the first held-out figure, a status has its colour."""
+    return table([{key: _run_cell(key, value) for key, value in row.items()} for row in rows])
+
+
+def headline(metrics: Metrics) -> Metric | None:
+    """The figure to name first: on the split that is furthest from training, one with baselines before one without."""
+    order = ("test", "val", "train")
+    ranked = sorted(
+        metrics, key=lambda metric: (order.index(metric.split) if metric.split in order else 3, not metric.baselines)
+    )
+    return ranked[0] if ranked else None
+
+
+def _name(metric: Metric) -> Text:
+    text = Text(clean(metric.label))
+    return text.append(f"\n{clean(metric.note)}", style="dim") if metric.note else text
+
+
+def _value_cell(metric: Metric) -> Text:
+    text = Text(f"{_value(metric)} {ARROWS[metric.better]}", style="bold")
+    return text.append(f"\n{between(metric)}  ", style="not bold dim") if metric.interval else text
+
+
+def _value(metric: Metric) -> str:
+    return with_unit(metric.value, clean(metric.unit))
+
+
+def _beside(metric: Metric) -> Table:
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, justify="right")
+    grid.add_column(overflow="fold")
+    for name, value in metric.baselines.items():
+        judged = verdict(metric, value)
+        grid.add_row(Text(MARKS[judged], style=STYLES[judged]), number(value), Text(clean(name)))
+    return grid
+
+
+def _cell(row: Mapping[str, object], key: str) -> Text:
+    value = row.get(key)
+    if isinstance(value, Text):
+        return value
+    if value is None:
+        return Text("")
+    if isinstance(value, bool):
+        return Text("yes" if value else "no")
+    return Text(number(value) if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else clean(value))
+
+
+def _run_cell(key: str, value: object) -> object:
+    if isinstance(value, Metrics):
+        metric = headline(value)
+        return Text(f"{clean(metric.label)} {_value(metric)} ({clean(metric.split)})") if metric else None
+    if key == "status":
+        return Text(clean(value), style=_STATES.get(str(value), ""))
+    return value
