@@ -186,12 +186,12 @@ def _given(
         key = key.strip().replace("-", "_")
         if not equals or not key:
             raise UsageError(f"--set {text}: expected key=value.", "For example --set epochs=5.")
-        raw: object = value
+        given: object = value
         if key in options and options[key].bare is not None:  # takes true and false, as it does in a config
-            raw = {"true": True, "false": False}.get(value, value)
-        yield key, raw, f"--set {key}"
-    for key, raw in flags.items():
-        yield key, raw, "--" + key.replace("_", "-")
+            given = {"true": True, "false": False}.get(value, value)
+        yield key, given, f"--set {key}"
+    for key, given in flags.items():
+        yield key, given, "--" + key.replace("_", "-")
 
 
 def _suggestion(key: str, options: Mapping[str, Option], card: Card) -> str:

@@ -39,11 +39,11 @@ GLOBAL_FLAGS = ("--no-plugins", "--debug")
 class DlkitGroup(click.Group):
     """The root: core verbs by table, every technique as a short form of ``train``, the plugins' own commands."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """All names that can be typed."""
         return [*VERBS, *registry().techniques, *registry().commands()]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """The command of that name, imported now."""
         if cmd_name in VERBS:
             module, _, attribute = VERBS[cmd_name][1].partition(":")
@@ -69,7 +69,7 @@ class DlkitGroup(click.Group):
             raise UsageError(f"There is no command or technique {args[0]!r}.", hint)
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Techniques, then verbs, then what plugins add; summaries come from tables and cards, nothing is imported."""
         sections = {
             "Techniques (short for dlkit train NAME)": [

@@ -1,0 +1,230 @@
+"""`dlkit train NAME` and its short form `dlkit NAME`: flags from option declarations, values resolved elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from dlkit.card import Card
+from dlkit.discovery import registry
+from dlkit.errors import UsageError
+from dlkit.options.coerce import bounds, to_text
+from dlkit.options.declare import Option
+from dlkit.settings import Settings, option_groups, resolve
+
+_HELP_ALL = "dlkit.help_all"
+_METAVARS = {int: "N", float: "X", str: "TEXT"}
+
+
+class TrainGroup(click.Group):
+    """``dlkit train``: one command for each technique, made when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The techniques' names."""
+        return list(registry().techniques)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of that technique, or None."""
+        return technique_command(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it, with our error for a name that no technique has.
+
+        Raises:
+            UsageError: there is no such technique.
+        """
+        if not args[0].startswith("-"):
+            registry().technique(args[0])
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The techniques and their summaries, from cards."""
+        with formatter.section("Techniques"):
+            formatter.write_dl([(name, entry.card.summary) for name, entry in registry().techniques.items()])
+
+
+@click.group(cls=TrainGroup, no_args_is_help=True)
+def train() -> None:
+    """Train a technique on images.
+
+    `dlkit train NAME --help` shows a technique's options.
+    """
+
+
+class TechniqueCommand(click.Command):
+    """Training of one technique; its help is grouped as the options are."""
+
+    def __init__(self, card: Card) -> None:
+        self.groups = [
+            (heading, [(option, _parameters(option)) for option in options]) for heading, options in option_groups(card)
+        ]
+        self.own = _command_parameters()
+        declared = [parameter for _, rows in self.groups for _, made in rows for parameter in made]
+        super().__init__(
+            name=card.name,
+            callback=_callback(card),
+            params=[*declared, *self.own],
+            help=_help(card),
+            short_help=card.summary,
+        )
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Sections by group; advanced options only with --help-all."""
+        show_all = bool(ctx.meta.get(_HELP_ALL))
+        hidden = 0
+        for heading, rows in self.groups:
+            shown = [made[0] for option, made in rows if show_all or not option.advanced]
+            hidden += len(rows) - len(shown)
+            _write_section(ctx, formatter, heading, shown)
+        help_option = self.get_help_option(ctx)
+        _write_section(ctx, formatter, "Command", [*self.own, *([help_option] if help_option else [])])
+        if hidden:
+            formatter.write_paragraph()
+            formatter.write_text(f"{hidden} more options with --help-all.")
+
+
+def technique_command(name: str) -> click.Command | None:
+    """The command that trains a technique, or None where there is no technique of that name."""
+    try:
+        card = registry().technique(name)
+    except UsageError:
+        return None
+    return TechniqueCommand(card)
+
+
+def _write_section(
+    ctx: click.Context, formatter: click.HelpFormatter, heading: str, parameters: Sequence[click.Parameter]
+) -> None:
+    records = [record for parameter in parameters if (record := parameter.get_help_record(ctx))]
+    if records:
+        with formatter.section(heading):
+            formatter.write_dl(records)
+
+
+def _help(card: Card) -> str:
+    parts = [card.summary]
+    if card.examples:
+        parts.append("\b\nExamples:\n" + "\n".join(f"  {example}" for example in card.examples))
+    parts.append(f"`dlkit info {card.name}` says more about it.")
+    return "\n\n".join(parts)
+
+
+def _parameters(option: Option) -> list[click.Option]:
+    """The flags of an option, the one for help first. Texts stay texts: click checks nothing, ``resolve`` does."""
+    notes = [] if option.default is None else [f"default: {to_text(option, option.default)}"]
+    notes += [f"alone: {option.bare}"] if option.bare is not None else []
+    notes += [bounds(option).strip().removeprefix("of ")] if bounds(option) else []
+    common: dict[str, Any] = {"default": None, "help": option.help + (f"  [{'; '.join(notes)}]" if notes else "")}
+    negative = f"--no-{option.flag[2:]}"
+    if option.type is bool and not option.many:
+        return [click.Option([f"{option.flag}/{negative}", option.name], **common)]
+    common |= {"type": click.STRING, "metavar": _metavar(option), "shell_complete": _completer(option)}
+    if option.bare is None:
+        return [click.Option([option.flag, option.name], **common)]
+    return [
+        click.Option([option.flag, option.name], is_flag=False, flag_value=option.bare, **common),
+        click.Option([negative, f"no_{option.name}"], is_flag=True, default=None, hidden=True),
+    ]
+
+
+def _metavar(option: Option) -> str:
+    if option.metavar:
+        return option.metavar
+    one = "|".join(option.choices) if option.choices else _METAVARS.get(option.type, option.type.__name__.upper())
+    return f"{one},…" if option.many else one
+
+
+_Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+
+
+def _completer(option: Option) -> _Completer:
+    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        words = list(registry().listed("datasets")) if option.name == "data" else list(option.choices)
+        found = [CompletionItem(word) for word in words if word.startswith(incomplete)]
+        if not found and option.name in ("data", "runs"):
+            return [CompletionItem(incomplete, type="file" if option.name == "data" else "dir")]
+        return found
+
+    return complete
+
+
+def _complete_file(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(incomplete, type="file")]
+
+
+def _show_all(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.meta[_HELP_ALL] = True
+        click.echo(ctx.get_help())
+        ctx.exit()
+
+
+def _command_parameters() -> list[click.Option]:
+    file: dict[str, Any] = {"metavar": "FILE", "shell_complete": _complete_file}
+    shown: dict[str, Any] = {"is_flag": True, "is_eager": True, "expose_value": False, "callback": _show_all}
+    return [
+        click.Option(["--config"], **file, help="Take options from a TOML file; --set and flags win over it."),
+        click.Option(["--set", "sets"], metavar="KEY=VALUE", multiple=True, help="An option by its key; repeatable."),
+        click.Option(["--dry-run"], is_flag=True, help="Show options, data, phases, parameters, memory; no training."),
+        click.Option(["--write-config"], **file, help="Write the resolved options to a new file; no training."),
+        click.Option(["--quiet"], is_flag=True, help="Show results and errors only."),
+        click.Option(["--json"], is_flag=True, help="Print the result as JSON."),
+        click.Option(["--help-all"], **shown, help="Show this message with every option."),
+    ]
+
+
+def _callback(card: Card) -> Callable[..., None]:
+    def run(
+        config: str | None,
+        sets: Sequence[str],
+        dry_run: bool,
+        write_config: str | None,
+        quiet: bool,
+        json: bool,
+        **raw: Any,
+    ) -> None:
+        settings = resolve(card, config=Path(config) if config else None, sets=sets, flags=_flags(raw))
+        if write_config:
+            _write_config(settings, Path(write_config))
+            return
+        from dlkit import session
+        from dlkit.display import Display
+
+        display = Display(quiet=quiet, json=json)
+        if dry_run:
+            session.dry_run(settings, display)
+        else:
+            session.train(settings, display)
+
+    return run
+
+
+def _flags(raw: Mapping[str, Any]) -> dict[str, object]:
+    """What was typed: options that were not are None; ``no_x`` beside ``x`` means none."""
+    flags: dict[str, object] = {name: value for name, value in raw.items() if value is not None}
+    for name in [name for name in flags if name.startswith("no_") and name[3:] in raw]:
+        if not flags.pop(name):
+            continue
+        if name[3:] in flags:
+            flag = name[3:].replace("_", "-")
+            raise UsageError(f"--{flag} and --no-{flag} contradict each other.", "Give one of them.")
+        flags[name[3:]] = None
+    return flags
+
+
+def _write_config(settings: Settings, path: Path) -> None:
+    text = settings.to_toml()
+    try:
+        with path.open("x", encoding="utf-8") as file:  # x: never over a file that exists
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(f"{path} exists, and is never overwritten.", "Choose another name, or remove it.") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}.") from error
+    click.echo(f"Wrote {path}. Use it with: dlkit train {settings.card.name} --config {path}", err=True)

@@ -120,13 +120,17 @@ class Option:
         return "--" + self.name.replace("_", "-")
 
 
-@cache
 def options_of(cls: type[Options]) -> tuple[Option, ...]:
     """The options that a class declares, inherited ones first.
 
     Raises:
         TypeError: a field that :func:`option` did not make, or of a type that options cannot have.
     """
+    return _declared(cls)
+
+
+@cache
+def _declared(cls: Any) -> tuple[Option, ...]:  # Any: mypy takes the class for an unhashable instance
     hints = get_type_hints(cls)
     return tuple(_option(field, hints[field.name], cls) for field in dataclasses.fields(cls))
 
