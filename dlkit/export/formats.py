@@ -1,0 +1,104 @@
+"""The formats that a trained model can be exported to; light, for help and validation.
+
+A format's implementation is a module with the two functions of :class:`Exporter`: ``write`` makes the file,
+``reload`` opens it again and returns what computes its outputs. The core does the rest: the comparison on
+real images, the atomic write, the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+from dlkit.errors import PluginError, UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dlkit.export.exporting import ExportModel
+
+
+class Exporter(Protocol):
+    """What the implementation of a format provides; a module with these functions does."""
+
+    def write(self, model: ExportModel, path: Path) -> None:
+        """Write ``model`` to ``path``, one self-contained file."""
+        ...
+
+    def reload(self, model: ExportModel, path: Path) -> Callable[[Tensor], Sequence[Tensor]]:
+        """Open the file written, independently of ``model``'s tensors.
+
+        Returns:
+            A function from raw images ``(B, C, H, W)``, uint8 or float32, to the outputs in their order, on the
+            CPU. It works for any ``B`` ≥ 1.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportFormat:
+    """A format's light card.
+
+    Attributes:
+        name: what ``--format`` takes.
+        suffix: of the files, with the dot.
+        summary: one line for the help.
+        implementation: the module that is imported when an export is made.
+    """
+
+    name: str
+    suffix: str
+    summary: str
+    implementation: str
+
+    def load(self) -> Exporter:
+        """Import the implementation (heavy).
+
+        Raises:
+            PluginError: it cannot be imported.
+        """
+        try:
+            return cast(Exporter, import_module(self.implementation))
+        except Exception as error:
+            raise PluginError(
+                f"Export format {self.name!r}: its implementation {self.implementation!r} cannot be imported: "
+                f"{type(error).__name__}: {error}",
+                "Reinstall or update the package that ships it, or report this to its authors.",
+            ) from error
+
+
+BUILTIN_FORMATS = (
+    ExportFormat(
+        name="onnx",
+        suffix=".onnx",
+        summary="ONNX graph, pre-processing inside, for onnxruntime and `dlkit predict`.",
+        implementation="dlkit.export.onnx_format",
+    ),
+    ExportFormat(
+        name="torch",
+        suffix=".pt2",
+        summary="torch.export program, pre-processing inside, for PyTorch without dlkit.",
+        implementation="dlkit.export.program_format",
+    ),
+    ExportFormat(
+        name="safetensors",
+        suffix=".safetensors",
+        summary="The weights alone, with what dlkit needs to load them again.",
+        implementation="dlkit.export.weights_format",
+    ),
+)
+
+
+def find_format(name: str, formats: Iterable[ExportFormat] = BUILTIN_FORMATS) -> ExportFormat:
+    """The format of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    known = {each.name: each for each in formats}
+    if name not in known:
+        raise UsageError(f"Unknown export format {name!r}; expected one of {', '.join(known)}.")
+    return known[name]

@@ -1,0 +1,37 @@
+"""The format ``torch``: a torch.export program (.pt2), for PyTorch without dlkit.
+
+Loading such a file is not safe where it comes from a stranger: ``torch.export.load`` unpickles its example
+inputs (``weights_only=True`` first, but when that fails ``weights_only=False``), opaque constants, and weights
+that say they are pickled, and gives its symbolic shapes to ``sympy.sympify``, which evaluates them (read in torch
+2.14; that an altered example input executes was tried). So dlkit loads only what it has just written itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dlkit.export.capture import capture, translated
+from dlkit.export.exporting import ExportModel
+
+
+def write(model: ExportModel, path: Path) -> None:
+    """Save the captured module, with the metadata as extra files.
+
+    Raises:
+        DlkitError: the module cannot be captured or saved.
+    """
+    program = capture(model)
+    # As a stream: given a path, torch would insist on its suffix and name the archive's folder after it.
+    with translated("saved as a torch.export program"), path.open("wb") as file:
+        torch.export.save(program, file, extra_files=dict(model.metadata))
+
+
+def reload(model: ExportModel, path: Path) -> Callable[[Tensor], Sequence[Tensor]]:  # noqa: ARG001 - a format's interface
+    """Load the file that :func:`write` has just written (see the module's docstring)."""
+    with translated("loaded again"), path.open("rb") as file:
+        module = torch.export.load(file).module()
+    return lambda images: tuple(module(images))

@@ -1,0 +1,100 @@
+"""The proof: the reloaded file and the model, side by side on real images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dlkit.errors import ExportMismatchError
+from dlkit.technique import OutputKind
+
+TOLERANCE = 1e-4
+"""Largest allowed absolute difference of any output, float32 arithmetic, same pixels."""
+
+MAX_IMAGES = 256
+
+_BATCH = 64
+
+_TIE = 1e-6  # two classes closer than this are equally probable in float32; either may come out on top
+
+Model = Callable[[Tensor], Sequence[Tensor]]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Largest absolute difference of each output, and on how many images."""
+
+    images: int
+    by_output: Mapping[str, float]
+
+
+def compare(reference: Model, candidate: Model, images: Tensor, outputs: Mapping[str, OutputKind]) -> Difference:
+    """Run both on the same raw images, in batches of 1, 7 and more, which proves the dynamic batch dimension.
+
+    Args:
+        reference, candidate: raw images → the outputs, on the CPU.
+        images: ``(n, C, H, W)``, n ≥ 1; the first :data:`MAX_IMAGES` are used.
+        outputs: name → kind, in order.
+
+    Raises:
+        ExportMismatchError: a difference beyond :data:`TOLERANCE`, another top-1 class, another shape, a value
+            that is not finite, or a batch that the candidate refuses.
+    """
+    images = images[:MAX_IMAGES]
+    largest = dict.fromkeys(outputs, 0.0)
+    for batch in _batches(images):
+        expected = reference(batch)
+        try:
+            found = candidate(batch)
+        except Exception as error:  # whatever the foreign runtime raises
+            raise ExportMismatchError(
+                f"The exported model fails on a batch of {len(batch)}: {_first_line(error)}",
+                "Something in the model depends on the batch size. Nothing was written.",
+            ) from error
+        if len(found) != len(outputs):
+            raise ExportMismatchError(f"The exported model has {len(found)} outputs, the model {len(outputs)}.")
+        for (name, kind), one, other in zip(outputs.items(), expected, found, strict=True):
+            largest[name] = max(largest[name], _difference(name, kind, one, other))
+    return Difference(len(images), largest)
+
+
+def _batches(images: Tensor) -> Iterator[Tensor]:
+    yield images[:1]
+    yield images[torch.arange(1, 8) % len(images)]  # fewer than eight images are repeated
+    for start in range(8, len(images), _BATCH):
+        yield images[start : start + _BATCH]
+
+
+def _difference(name: str, kind: OutputKind, expected: Tensor, found: Tensor) -> float:
+    if expected.shape != found.shape:
+        raise ExportMismatchError(
+            f"Output {name!r}: the exported model returns {tuple(found.shape)}, the model {tuple(expected.shape)}."
+        )
+    one, other = expected.double(), found.double()
+    if not (one.isfinite().all() and other.isfinite().all()):
+        which = "exported model" if one.isfinite().all() else "model"
+        raise ExportMismatchError(f"Output {name!r}: the {which} returns values that are not finite.")
+    difference = float((one - other).abs().max()) if one.numel() else 0.0
+    if difference > TOLERANCE:
+        raise ExportMismatchError(
+            f"Output {name!r}: the exported model differs from the model by {difference:.3g}, more than {TOLERANCE:g}.",
+            "Nothing was written. Random draws at inference, or an operation that the format computes differently, "
+            "do this; `--format safetensors` keeps the weights alone.",
+        )
+    if kind == "probabilities":
+        _check_top1(name, one, other)
+    return difference
+
+
+def _check_top1(name: str, expected: Tensor, found: Tensor) -> None:
+    chosen = expected.gather(1, found.argmax(1, keepdim=True)).squeeze(1)
+    different = int((expected.amax(1) - chosen > _TIE).sum())
+    if different:
+        raise ExportMismatchError(f"Output {name!r}: another class comes first for {different} of {len(found)} images.")
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:300]}"
