@@ -1,0 +1,35 @@
+"""One place for device, precision, seeds, batches, updates, checkpoints and resume.
+
+Names are loaded on first use, so that the light submodules (``schedule``, ``signals``) need no torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dlkit.runtime.batches import Batch
+    from dlkit.runtime.fit import FitResult
+    from dlkit.runtime.memory import MemoryEstimate, count_parameters, estimate_memory
+    from dlkit.runtime.normalize import Normalize
+    from dlkit.runtime.runtime import Runtime
+
+__all__ = ["Batch", "FitResult", "MemoryEstimate", "Normalize", "Runtime", "count_parameters", "estimate_memory"]
+
+_HOMES = {
+    "Batch": "batches",
+    "FitResult": "fit",
+    "MemoryEstimate": "memory",
+    "Normalize": "normalize",
+    "Runtime": "runtime",
+    "count_parameters": "memory",
+    "estimate_memory": "memory",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

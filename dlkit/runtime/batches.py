@@ -1,0 +1,137 @@
+"""A split's images as batches on the training device: from memory, or streamed by threads."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from dlkit.data import Split
+
+Cuts = Sequence[tuple[int, int]]
+"""Where batches start and stop in the order of the images."""
+
+_GPU_SHARE = 0.25
+"""A split moves to the GPU once where it takes at most this share of the memory that is free."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """Some images of a split, on the training device.
+
+    Attributes:
+        images: pixels, float32 in [0, 1], ``(B, C, H, W)``.
+        labels: int64 ``(B,)``, -1 for unlabelled; None where the data has no labels.
+        indices: int64 ``(B,)``, which images of the split these are.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+    indices: Tensor
+
+    def __len__(self) -> int:
+        return self.indices.shape[0]
+
+
+def cut(count: int, size: int, *, merge_single: bool = False) -> Cuts:
+    """``count`` images in batches of ``size``; the last one may be smaller.
+
+    Args:
+        merge_single: a last batch of one image joins the one before it (batch norm needs two).
+    """
+    cuts = [(start, min(start + size, count)) for start in range(0, count, size)]
+    if merge_single and size > 1 and len(cuts) > 1 and count % size == 1:
+        cuts[-2:] = [(cuts[-2][0], count)]
+    return cuts
+
+
+def to_pixels(raw: Tensor, device: torch.device) -> Tensor:
+    """Raw images (uint8, white = 255, or float32 pixels) → float32 pixels in [0, 1] on the device."""
+    raw = raw.to(device, non_blocking=True)
+    return raw.float().div_(255) if raw.dtype is torch.uint8 else raw
+
+
+class Feed:
+    """Batches of one split; made once per split, so that a GPU receives the images once.
+
+    Args:
+        split: where the images are.
+        device: where batches go.
+        workers: threads that read images of a split that is not in memory.
+    """
+
+    def __init__(self, split: Split, device: torch.device, workers: int) -> None:
+        self.count, self.device, self.workers = len(split), device, workers
+        self.resident: Tensor | None = None
+        if split.in_memory and _fits(split.tensor, device):
+            self.resident = split.tensor.to(device)
+        self.labels = None if split.labels is None else split.labels.to(device)
+        self._read = split.raw
+
+    def batches(self, order: Tensor | None, cuts: Cuts) -> Iterator[Batch]:
+        """The images in ``order`` (int64 on the CPU; None: as they are), in batches as cut.
+
+        Raises:
+            DataError: whatever reading an image raises, at the batch that needed it.
+        """
+        if self.resident is None:
+            return self._streamed(torch.arange(self.count) if order is None else order, cuts)
+        return self._sliced(self.resident, cuts) if order is None else self._indexed(self.resident, order, cuts)
+
+    def _sliced(self, images: Tensor, cuts: Cuts) -> Iterator[Batch]:
+        indices = torch.arange(self.count, device=self.device)
+        for start, end in cuts:
+            labels = None if self.labels is None else self.labels[start:end]
+            yield Batch(to_pixels(images[start:end], self.device), labels, indices[start:end])
+
+    def _indexed(self, images: Tensor, order: Tensor, cuts: Cuts) -> Iterator[Batch]:
+        order, labels, scale = order.to(self.device), self.labels, images.dtype is torch.uint8
+        for start, end in cuts:
+            indices = order[start:end]
+            pixels = images.index_select(0, indices)
+            if scale:
+                pixels = pixels.float().div_(255)
+            yield Batch(pixels, None if labels is None else labels.index_select(0, indices), indices)
+
+    def _streamed(self, order: Tensor, cuts: Cuts) -> Iterator[Batch]:
+        pinned = self.device.type == "cuda"
+
+        def read(start: int, end: int) -> Tensor:
+            raw = self._read(order[start:end])
+            return raw.pin_memory() if pinned else raw
+
+        for (start, end), raw in zip(cuts, ahead(read, cuts, self.workers), strict=True):
+            indices = order[start:end].to(self.device)
+            labels = None if self.labels is None else self.labels.index_select(0, indices)
+            yield Batch(to_pixels(raw, self.device), labels, indices)
+
+
+def ahead(read: Callable[[int, int], Tensor], cuts: Cuts, workers: int) -> Iterator[Tensor]:
+    """``read(start, end)`` for each cut, in order, computed by threads at most ``2 × workers`` batches ahead.
+
+    An exception in ``read`` is raised here, when its turn comes. Leaving early cancels what has not begun.
+    """
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="dlkit-read")
+    waiting: deque[Future[Tensor]] = deque()
+    try:
+        for start, end in cuts:
+            waiting.append(pool.submit(read, start, end))
+            if len(waiting) >= 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _fits(images: Tensor, device: torch.device) -> bool:
+    if device.type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return images.nbytes <= _GPU_SHARE * free

@@ -1,0 +1,358 @@
+"""A phase of training: epochs, schedule, records, checkpoints, resume, and every way in which it can end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from dlkit.errors import DataError, Interrupted, TrainingError, UsageError
+from dlkit.options import TrainOptions
+from dlkit.runtime import state as states
+from dlkit.runtime.batches import Batch, cut
+from dlkit.runtime.means import FULL, Means, NotFiniteError
+from dlkit.runtime.phase import PhaseFiles, Position, RunLike
+from dlkit.runtime.schedule import factor_at, warmup_at
+from dlkit.runtime.signals import deferring, stop
+from dlkit.runtime.update import MEMORY_ADVICE, out_of_memory
+
+if TYPE_CHECKING:
+    from dlkit.data import Split
+    from dlkit.display import Progress
+    from dlkit.runtime.runtime import Runtime
+
+Reason = Literal["epochs", "patience", "max_time"]
+
+_GLANCE_SECONDS = 0.1  # between looks at progress, checkpoints and time
+_SAVING_SHARE = 0.05  # of the time, at most, goes into mid-epoch checkpoints
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How a phase ended.
+
+    Attributes:
+        phase: its name.
+        epochs: completed ones.
+        steps: batches seen.
+        seconds: of training, validation and saving, over all processes that had a part in it.
+        reason: all epochs done, no improvement for ``patience`` epochs, or ``max_time`` is over.
+        best_epoch, best_value: where ``validate`` was given; epochs count from 1.
+        resumed: an earlier process began it.
+    """
+
+    phase: str
+    epochs: int
+    steps: int
+    seconds: float
+    reason: Reason
+    best_epoch: int | None
+    best_value: float | None
+    resumed: bool
+
+
+@dataclass
+class Fit:
+    """One call of :meth:`Runtime.fit`, where the arguments are described."""
+
+    runtime: Runtime
+    record: RunLike
+    phase: str
+    data: Split
+    options: TrainOptions
+    state: Mapping[str, Any]
+    step: Callable[[Batch], Mapping[str, Tensor]]
+    validate: Callable[[], Mapping[str, float]] | None
+    monitor: str
+    epochs: int
+    independent: bool
+
+    def run(self) -> FitResult:
+        """Restore, train, end."""
+        self._check()
+        self._set_up()
+        resumed = self._begin()
+        reason = self._reason()
+        if reason is None:
+            with deferring(True), self._memory_advice(), self._progress():
+                while reason is None:
+                    self._epoch()
+                    reason = self._reason()
+                self._save()
+                if stop.signum is not None:
+                    raise self._interrupted(stop.signum)
+        self.files.restore_best(self.state)
+        here = self.here
+        self.runtime.finished.append([self.phase, here.step])
+        self.runtime.trained_seconds += here.seconds
+        return FitResult(
+            self.phase, here.epoch, here.step, here.seconds, reason, here.best_epoch, here.best_value, resumed
+        )
+
+    def _check(self) -> None:
+        if len(self.data) == 0:
+            raise DataError(f"Phase {self.phase!r}: there are no images to train on.")
+        if any(phase == self.phase for phase, _ in self.runtime.finished):
+            raise ValueError(f"this run has been through a phase named {self.phase!r} already")
+        if self.options.accumulate > 1 and not self.independent:
+            raise UsageError(
+                f"--accumulate {self.options.accumulate}: in phase {self.phase!r} the samples of a batch depend on "
+                "each other, so an update cannot be computed in micro-batches.",
+                "Leave --accumulate at 1, and use a smaller --batch-size if memory is short.",
+            )
+        if self.options.patience is not None and self.validate is None:
+            self.runtime.warn(f"Phase {self.phase!r} has no validation, so --patience does not stop it.")
+
+    def _set_up(self) -> None:
+        runtime, options = self.runtime, self.options
+        self.optimizers = [item for item in self.state.values() if isinstance(item, Optimizer)]
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group.setdefault("initial_lr", group["lr"])
+        updater = runtime.updater
+        updater.clip, updater.accumulate, updater.independent = options.clip, options.accumulate, self.independent
+        updater.limit = None
+        self.cuts = cut(len(self.data), options.batch_size, merge_single=not self.independent)
+        self.feed = runtime.feed(self.data)
+        self.means = Means(runtime.device)
+        self.here = Position(horizon=options.schedule_epochs or self.epochs)
+        self.files = PhaseFiles(self.record, self.phase, runtime)
+        self.factor = 1.0
+
+    def _begin(self) -> bool:
+        """Restore what an earlier process left of this phase; whether there was something."""
+        position = self.files.load(self.state)
+        if position is None:
+            self.files.begin()
+        else:
+            self.here = position
+            self.means.sums = position.sums
+            if self.options.schedule_epochs is not None:
+                position.horizon = self.options.schedule_epochs
+            if self._reason() is None:
+                self.files.cut_metrics(position)
+                self._warn_of_horizon()
+        self.since = time.perf_counter()
+        self.saved = self.since
+        self.save_seconds = 0.0
+        return position is not None
+
+    def _warn_of_horizon(self) -> None:
+        if self.options.schedule.has_horizon and self.epochs > self.here.horizon:
+            self.runtime.warn(
+                f"The schedule {self.options.schedule} of phase {self.phase!r} ends at epoch {self.here.horizon}; "
+                f"later epochs keep its last learning rate. To stretch it, restate it: --schedule-epochs {self.epochs}."
+            )
+
+    def _reason(self) -> Reason | None:
+        """Why the phase is at its end, or None."""
+        here, options = self.here, self.options
+        stale = here.epoch - here.best_epoch if here.best_epoch is not None and here.batch == 0 else 0
+        if here.epoch >= self.epochs:
+            return "epochs"
+        if options.patience is not None and stale >= options.patience:
+            return "patience"
+        if options.max_time is not None and self.runtime.trained_seconds + here.seconds >= options.max_time.seconds:
+            return "max_time"
+        return None
+
+    def _epoch(self) -> None:
+        """Train from the present position to the end of the epoch, or until time is up."""
+        here, runtime, total = self.here, self.runtime, len(self.cuts)
+        if here.batch == 0:
+            runtime.rng.manual_seed(runtime.derive("training", self.phase, here.epoch))
+        generator = runtime.generator("permutation", self.phase, here.epoch, device="cpu")
+        order = torch.randperm(len(self.data), generator=generator)
+        epoch, schedule, horizon = here.epoch, self.options.schedule, here.horizon
+        warmup, step, pending, clock = self.options.warmup, self.step, self.means.pending, time.perf_counter
+        glance = 0.0
+        for batch in self.feed.batches(order, self.cuts[here.batch :]):
+            now = epoch + here.batch / total
+            factor = factor_at(schedule, now, horizon)
+            if warmup > now:
+                factor *= warmup_at(warmup, now, 1 / total)
+            if factor != self.factor:
+                self._set_factor(factor)
+            pending.append((step(batch), batch.indices.shape[0]))
+            here.batch += 1
+            here.step += 1
+            if len(pending) >= FULL or clock() >= glance or stop.signum is not None:
+                if self._glance() and here.batch < total:
+                    break
+                glance = clock() + min(_GLANCE_SECONDS, self.options.checkpoint_every.seconds or _GLANCE_SECONDS)
+        self._end_epoch(partial=here.batch < total)
+
+    def _set_factor(self, factor: float) -> None:
+        self.factor = factor
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                rate = group["initial_lr"] * factor
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(rate)
+                else:
+                    group["lr"] = rate
+
+    def _glance(self) -> bool:
+        """Between two steps: look at the figures, show, save, stop. Whether time is up."""
+        self._flush()
+        now = self._account()
+        self._show()
+        every = self.options.checkpoint_every.seconds
+        if stop.signum is not None:
+            self._save()
+            raise self._interrupted(stop.signum)
+        if every > 0 and now - self.saved >= max(every, self.save_seconds / _SAVING_SHARE):
+            self._save()
+        return self._reason() == "max_time"
+
+    def _flush(self) -> None:
+        """Take in the figures of the last steps.
+
+        Raises:
+            TrainingError: one is not finite.
+        """
+        try:
+            self.means.flush()
+        except NotFiniteError as error:
+            raise self._diverged(f"{error.name} is {error.value}", error.back) from None
+
+    def _diverged(self, what: str, back: int = 0) -> TrainingError:
+        where = f"phase {self.phase!r}, epoch {self.here.epoch + 1}, step {self.here.step - back}"
+        return TrainingError(
+            f"Training went astray in {where}: {what}.",
+            "The last checkpoint is from before. Try a smaller --lr, --clip 1, --warmup 1 or --precision fp32.",
+        )
+
+    def _account(self) -> float:
+        """Add the time since the last call to the phase's and the epoch's; the time now."""
+        now = time.perf_counter()
+        self.here.seconds += now - self.since
+        self.here.epoch_seconds += now - self.since
+        self.since = now
+        return now
+
+    def _end_epoch(self, partial: bool) -> None:
+        """Validate, record the epoch's row, keep the best, go on to the next epoch.
+
+        Of a ``partial`` epoch, cut short by ``max_time``, the position stays where it is, so that a run with more
+        time can go on from there; its row is then replaced by the whole epoch's.
+        """
+        here = self.here
+        self._flush()
+        self._account()
+        self._show()
+        row: dict[str, Any] = {"phase": self.phase, "epoch": here.epoch + 1, "step": here.step}
+        if self.optimizers:
+            row["lr"] = float(self.optimizers[0].param_groups[0]["lr"])
+        row |= {f"train_{name}": value for name, value in self.means.means().items()}
+        images, seconds = self.cuts[here.batch - 1][1], here.epoch_seconds
+        figures = self._validated()
+        row |= {f"val_{name}": value for name, value in figures.items()}
+        self._account()
+        row |= {"seconds": here.epoch_seconds, "images_per_second": images / seconds if seconds > 0 else 0.0}
+        here.partial_from = self.record.metrics_position() if partial else None
+        self.record.record(row)
+        if self.validate is not None:
+            self._keep_best(figures)
+        self._announce(row)
+        if not partial:
+            here.epoch, here.batch, here.epoch_seconds = here.epoch + 1, 0, 0.0
+            here.sums = self.means.sums = {}
+            if self.options.checkpoint_every.seconds == 0:
+                self._save()
+
+    def _validated(self) -> Mapping[str, float]:
+        """The figures of ``validate``. A signal stops it at once: what is saved then is the state before it."""
+        if self.validate is None:
+            return {}
+        random = states.capture_random(self.runtime.device, self.runtime.rng)
+        modes = states.training_modes(self.state)
+        try:
+            if stop.signum is not None:
+                raise self._interrupted(stop.signum)
+            with deferring(False):
+                return self.validate()
+        except Interrupted as error:
+            self._save(random)
+            raise self._interrupted(error.signum) from None
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+
+    def _keep_best(self, figures: Mapping[str, float]) -> None:
+        if self.monitor not in figures:
+            raise ValueError(f"validate() gave {sorted(figures)}, but fit monitors {self.monitor!r}")
+        value, here = float(figures[self.monitor]), self.here
+        if math.isnan(value):
+            raise self._diverged(f"val_{self.monitor} is {value}")
+        if here.best_value is None or value < here.best_value:
+            here.best_value, here.best_epoch = value, here.epoch + 1
+            self.files.keep_best(self.state)
+
+    def _save(self, random: states.Tree | None = None) -> None:
+        """Write the checkpoint, unless the weights are spoilt.
+
+        Raises:
+            TrainingError: a weight is not finite; the checkpoint before stays.
+        """
+        started = time.perf_counter()
+        spoilt = states.poisoned(self.state)
+        if spoilt is not None:
+            raise self._diverged(f"the weights {spoilt} are not finite")
+        self._account()
+        self.here.sums = self.means.sums
+        self.files.save(self.state, self.here, random)
+        self.saved = time.perf_counter()
+        self.save_seconds = self.saved - started
+
+    def _interrupted(self, signum: int) -> Interrupted:
+        return Interrupted(signum, f"Everything is saved. Go on with: dlkit resume {self.record.path}")
+
+    @contextmanager
+    def _memory_advice(self) -> Iterator[None]:
+        try:
+            yield
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            raise TrainingError(f"Phase {self.phase!r}: out of memory: {error}", MEMORY_ADVICE) from error
+
+    @contextmanager
+    def _progress(self) -> Iterator[None]:
+        """Show how far the phase is, in images, while the block runs."""
+        display, total = self.runtime.display, self.epochs * len(self.data)
+        self.shown = self._images()
+        if display is None:
+            self.progress: Progress | None = None
+            yield
+            return
+        with display.progress(self.phase, total, "img", done=self.shown) as self.progress:
+            yield
+
+    def _images(self) -> int:
+        """Images seen in the phase."""
+        here = self.here
+        return here.epoch * len(self.data) + (self.cuts[here.batch - 1][1] if here.batch else 0)
+
+    def _show(self) -> None:
+        if self.progress is not None:
+            done = self._images()
+            self.progress.advance(done - self.shown, **self.means.means())
+            self.shown = done
+
+    def _announce(self, row: Mapping[str, Any]) -> None:
+        """Tell people and plugins that an epoch has ended."""
+        if self.progress is not None:
+            figures = [f"{name} {value:.4g}" for name, value in row.items() if name.startswith(("train_", "val_"))]
+            time_spent = f"{row['seconds']:.1f} s"
+            self.progress.note("  ".join([f"epoch {row['epoch']}/{self.epochs}", *figures, time_spent]))
+        tell = getattr(self.record, "epoch_ended", None)
+        if tell is not None:
+            tell(self.phase, row)

@@ -1,0 +1,108 @@
+"""What ``fit`` saves and restores: networks, optimizers, plain tensors, random number generators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+Tree = dict[str, Any]
+
+
+def capture(state: Mapping[str, Any]) -> Tree:
+    """Name → state dict, or the tensor itself. Nothing is copied."""
+    return {name: item if isinstance(item, Tensor) else item.state_dict() for name, item in state.items()}
+
+
+def restore(state: Mapping[str, Any], tree: Mapping[str, Any]) -> None:
+    """The inverse of :func:`capture`, in place.
+
+    Raises:
+        KeyError: ``tree`` lacks an entry of ``state``.
+        RuntimeError, ValueError: an entry does not fit.
+    """
+    for name, item in state.items():
+        if isinstance(item, Tensor):
+            with torch.no_grad():
+                item.copy_(tree[name])
+        else:
+            item.load_state_dict(tree[name])
+            if isinstance(item, Optimizer):
+                _match_strides(item)
+
+
+def learned(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The part that ``best`` keeps: networks and tensors, no optimizers."""
+    return {name: item for name, item in state.items() if isinstance(item, nn.Module | Tensor)}
+
+
+def copy(tree: Any) -> Any:
+    """A nested state with its tensors copied to the CPU."""
+    if isinstance(tree, Tensor):
+        return tree.detach().to("cpu", copy=True)
+    if isinstance(tree, Mapping):
+        return {key: copy(value) for key, value in tree.items()}
+    return tree
+
+
+def named_tensors(tree: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Tensor]]:
+    """``{"net": {"0.weight": w}}`` → ``("net.0.weight", w)``."""
+    for key, value in tree.items():
+        if isinstance(value, Tensor):
+            yield f"{at}{key}", value
+        elif isinstance(value, Mapping):
+            yield from named_tensors(value, f"{at}{key}.")
+
+
+def poisoned(state: Mapping[str, Any]) -> str | None:
+    """The name of a parameter with a value that is not finite, or None."""
+    for name, item in state.items():
+        if isinstance(item, nn.Module):
+            for key, parameter in item.named_parameters():
+                # A sum is one fast pass and finite wherever all terms are; only a suspect is looked at closely.
+                if not parameter.detach().sum().isfinite() and not parameter.detach().isfinite().all():
+                    return f"{name}.{key}"
+    return None
+
+
+def training_modes(state: Mapping[str, Any]) -> dict[nn.Module, bool]:
+    """Which modules are in training mode, so that validation may leave them in another."""
+    return {part: part.training for item in state.values() if isinstance(item, nn.Module) for part in item.modules()}
+
+
+def capture_random(device: torch.device, rng: torch.Generator) -> Tree:
+    """The states of PyTorch's own generators and of the training stream."""
+    tree: Tree = {"device": device.type, "cpu": torch.get_rng_state(), "rng": rng.get_state()}
+    if device.type == "cuda":
+        tree["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        tree["mps"] = torch.mps.get_rng_state()
+    return tree
+
+
+def restore_random(tree: Tree, device: torch.device, rng: torch.Generator) -> bool:
+    """The inverse of :func:`capture_random`; False where the streams of another device could not be restored."""
+    torch.set_rng_state(tree["cpu"])
+    if tree["device"] != device.type:
+        return False
+    rng.set_state(tree["rng"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(tree["cuda"], device)
+    elif device.type == "mps":
+        torch.mps.set_rng_state(tree["mps"])
+    return True
+
+
+def _match_strides(optimizer: Optimizer) -> None:
+    """Lay out restored moments like their parameters.
+
+    A checkpoint is contiguous, parameters may be channels_last, and fused kernels walk through both in memory
+    order without looking at strides.
+    """
+    for parameter, entries in optimizer.state.items():
+        for key, value in entries.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
+                entries[key] = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)

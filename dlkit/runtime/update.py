@@ -1,0 +1,132 @@
+"""One update of the weights: backward, clipping, step; in micro-batches where memory demands it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from dlkit.errors import TrainingError
+
+LossFunction = Callable[..., Tensor | Mapping[str, Tensor]]
+
+MEMORY_ADVICE = "Use a smaller --batch-size, --precision bf16, a smaller network or smaller images."
+_MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory")
+
+
+class Updater:
+    """Applies updates. ``fit`` sets how; the size of micro-batches that was found to fit is kept.
+
+    Attributes:
+        clip: the largest norm of all gradients of an optimizer together, or None.
+        accumulate: micro-batches per update that were asked for.
+        independent: the loss is a mean over independent samples, so micro-batches may be made smaller.
+        limit: samples per micro-batch after running out of memory, or None.
+    """
+
+    def __init__(self, autocast: Callable[[], AbstractContextManager[Any]] | None, warn: Callable[[str], None]) -> None:
+        self.autocast = autocast
+        self.warn = warn
+        self.clip: float | None = None
+        self.accumulate = 1
+        self.independent = False
+        self.limit: int | None = None
+
+    def __call__(
+        self, optimizer: Optimizer, loss_fn: LossFunction, tensors: Sequence[Tensor | None]
+    ) -> dict[str, Tensor]:
+        """See :meth:`dlkit.runtime.Runtime.update`."""
+        while True:
+            try:
+                values = self._gradients(optimizer, loss_fn, tensors)
+                break
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+                shortage = str(error)
+            # Outside the handler: the traceback, which holds the activations, is gone now.
+            optimizer.zero_grad()
+            self._back_off(_count(tensors), shortage)
+        if self.clip is not None:
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            torch.nn.utils.clip_grad_norm_(parameters, self.clip)
+        optimizer.step()
+        return values
+
+    def _gradients(
+        self, optimizer: Optimizer, loss_fn: LossFunction, tensors: Sequence[Tensor | None]
+    ) -> dict[str, Tensor]:
+        optimizer.zero_grad()
+        if self.limit is None and self.accumulate == 1:
+            return self._backward(loss_fn, tensors, None)
+        count = _count(tensors)
+        size = self._micro_size(count)
+        totals: dict[str, Tensor] = {}
+        for start in range(0, count, size):
+            part = [None if tensor is None else tensor[start : start + size] for tensor in tensors]
+            weight = min(size, count - start) / count
+            for name, value in self._backward(loss_fn, part, weight).items():
+                totals[name] = totals[name] + value * weight if name in totals else value * weight
+        return totals
+
+    def _backward(
+        self, loss_fn: LossFunction, tensors: Sequence[Tensor | None], weight: float | None
+    ) -> dict[str, Tensor]:
+        if self.autocast is None:
+            result = loss_fn(*tensors)
+        else:
+            with self.autocast():
+                result = loss_fn(*tensors)
+        if isinstance(result, Tensor):
+            (result if weight is None else result * weight).backward()  # type: ignore[no-untyped-call]
+            return {"loss": result.detach()}
+        loss = result["loss"]
+        (loss if weight is None else loss * weight).backward()  # type: ignore[no-untyped-call]
+        return {name: value.detach() for name, value in result.items()}
+
+    def _micro_size(self, count: int) -> int:
+        asked = -(-count // self.accumulate)
+        return asked if self.limit is None else min(asked, self.limit)
+
+    def _back_off(self, count: int, shortage: str) -> None:
+        """Halve the micro-batches.
+
+        Raises:
+            TrainingError: they cannot be halved.
+        """
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        size = self._micro_size(count)
+        if not self.independent:
+            raise TrainingError(
+                f"Out of memory at a batch of {count}: {shortage}\n"
+                "Its samples depend on each other, so it cannot be computed in smaller parts.",
+                MEMORY_ADVICE,
+            )
+        if size <= 1:
+            raise TrainingError(f"Out of memory at a single sample: {shortage}", MEMORY_ADVICE)
+        if self.limit is None:
+            self.warn(
+                f"Out of memory at {size} samples at once: updates are computed in smaller parts from now on, "
+                "which gives the same result more slowly."
+            )
+        self.limit = size // 2
+
+
+def _count(tensors: Sequence[Tensor | None]) -> int:
+    sizes = {tensor.shape[0] for tensor in tensors if tensor is not None}
+    if len(sizes) != 1:
+        raise ValueError(f"update() in parts needs tensors with the same number of rows, got {sorted(sizes)}")
+    return sizes.pop()
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether this is a device's or the machine's way to say that memory does not suffice."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error).lower()
+    return any(words in text for words in _MEMORY_WORDS)
