@@ -1,0 +1,45 @@
+"""What ``--data`` names, resolved: a spec and train / val / test splits.
+
+Importing this package, ``dlkit.data.spec`` and ``dlkit.data.names`` is light; the rest imports torch on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dlkit.data.data import BadImage, Duplicate, ImageData, Split, to_pixels
+    from dlkit.data.load import load_data
+    from dlkit.data.read import read_images
+    from dlkit.data.spec import DataSpec, Normalization
+
+__all__ = [
+    "BadImage",
+    "DataSpec",
+    "Duplicate",
+    "ImageData",
+    "Normalization",
+    "Split",
+    "load_data",
+    "read_images",
+    "to_pixels",
+]
+
+_HOME = {
+    "BadImage": "data",
+    "DataSpec": "spec",
+    "Duplicate": "data",
+    "ImageData": "data",
+    "Normalization": "spec",
+    "Split": "data",
+    "load_data": "load",
+    "read_images": "read",
+    "to_pixels": "data",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,96 @@
+"""What a source of images holds before a pixel is read at its final size: the common form of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlkit.data.spec import DataSpec
+from dlkit.data.text import natural
+from dlkit.display import Display
+
+SPLITS = ("train", "val", "test")
+UNASSIGNED = -1
+"""Split number of an image for which the source names no split."""
+UNLABELLED = -1
+
+Ints = NDArray[np.int64]
+Pixels = NDArray[Any]
+"""uint8 (white is 255) or float32 (white is 1)."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is known without decoding.
+
+    Attributes:
+        sizes: ``(N, 2)``, height and width of each image, upright; 0 where unreadable.
+        grey: all images are grey.
+        deep: an image has more than 8 bits per channel.
+    """
+
+    sizes: Ints
+    grey: bool
+    deep: bool
+
+
+class Images(Protocol):
+    """N images, wherever they are."""
+
+    @property
+    def names(self) -> Sequence[str] | None:
+        """A printable name for each image, where it came from a file."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def survey(self, display: Display) -> Survey:
+        """Sizes and kinds."""
+        ...
+
+    def read(self, indices: Ints, spec: DataSpec, out: Pixels) -> dict[int, str]:
+        """Bring images to the spec's form, into the rows of ``out`` ``(n, C, H, W)``.
+
+        Returns:
+            Position in ``indices`` → reason, for the images that cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """Images with labels and splits.
+
+    Attributes:
+        name: short, for run directories and titles.
+        images: N images.
+        labels: ``(N,)``, -1 where unlabelled; None where the source has no labels.
+        classes: names that the labels number.
+        splits: ``(N,)``, number in :data:`SPLITS`, or -1 where the source names none.
+        notices: what the user should know.
+    """
+
+    name: str
+    images: Images
+    labels: Ints | None = None
+    classes: tuple[str, ...] = ()
+    splits: Ints
+    notices: tuple[str, ...] = ()
+
+
+def number_classes(names: Sequence[str | None]) -> tuple[Ints | None, tuple[str, ...]]:
+    """Labels by name (None: unlabelled) → numbers in natural order of the names, and those names."""
+    classes = tuple(sorted({name for name in names if name is not None}, key=natural))
+    if not classes:
+        return None, ()
+    number: dict[str | None, int] = {name: index for index, name in enumerate(classes)}
+    return np.array([number.get(name, UNLABELLED) for name in names], dtype=np.int64), classes
+
+
+def unassigned(count: int) -> Ints:
+    """Splits of a source that names none."""
+    return np.full(count, UNASSIGNED, dtype=np.int64)

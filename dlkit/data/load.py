@@ -1,0 +1,197 @@
+"""From ``--data`` to :class:`ImageData`: list, survey, split, read once, count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from dlkit.data.data import BadImage, ImageData, Split
+from dlkit.data.digests import duplicate_notices, find_duplicates, fingerprint
+from dlkit.data.examine import Examined, examine
+from dlkit.data.listing import SPLITS, UNASSIGNED, Ints, Listing, Survey
+from dlkit.data.memory import fits_in_memory
+from dlkit.data.relabel import relabel
+from dlkit.data.resolve import resolve, source_of
+from dlkit.data.spec import DataSpec
+from dlkit.data.splits import assign_splits
+from dlkit.data.statistics import Statistics
+from dlkit.data.text import enumerated
+from dlkit.display import Display
+from dlkit.errors import DataError
+from dlkit.options.core import DataOptions
+
+_MIXED_SIZE = 64
+
+
+def load_data(
+    options: DataOptions,
+    *,
+    like: DataSpec | None = None,
+    progress: Display | None = None,
+    workers: int | None = None,
+) -> ImageData:
+    """Read the data that ``options`` name: list it, complete its splits, decode and verify each image once.
+
+    Args:
+        options: what and how.
+        like: the spec of a trained run: its size, channels, pixel type, normalization and class order (by name) hold.
+            Where ``options.data`` is not the run's own data, no splits are made: images without one are test images.
+        progress: where progress is shown; by default nowhere.
+        workers: decoding threads; by default one per usable CPU.
+
+    Raises:
+        DataError: there is no such data, it cannot be read, images are corrupt (unless they are to be skipped), no
+            training image is left, or ``like`` does not know one of the classes.
+    """
+    display = progress or Display(quiet=True)
+    source = source_of(options.data)
+    listing = resolve(options.data, display, workers)
+    if len(listing.images) == 0:
+        raise DataError(f"{listing.name}: no images.")
+    if like is not None:
+        listing = relabel(listing, like)
+    splits = _splits(listing, options, own=like is None or like.source == source)
+    survey = listing.images.survey(display)
+    spec = _spec(listing, survey, options, like, source)
+    in_memory = fits_in_memory(spec, len(listing.images), options.in_memory)
+    wanted = None if like is not None or options.normalize == "none" else Statistics()
+    parts = {}
+    with display.progress("Reading images", len(listing.images), "images") as bar:
+        for number, name in enumerate(SPLITS):
+            parts[name] = examine(
+                listing.images,
+                np.flatnonzero(splits == number),
+                spec,
+                in_memory=in_memory,
+                statistics=wanted if name == "train" else None,
+                progress=bar,
+            )
+    _refuse_bad([bad for part in parts.values() for bad in part.bad], options)
+    if like is None and len(parts["train"].kept) == 0:
+        raise DataError(f"{listing.name}: no training images.", "Is there a train folder, and can its images be read?")
+    if wanted is not None:
+        spec = replace(spec, normalization=wanted.normalization(options.normalize))
+    return _Assembly(listing, survey, spec, parts).data(options)
+
+
+def _splits(listing: Listing, options: DataOptions, *, own: bool) -> Ints:
+    if not own:
+        return np.where(listing.splits == UNASSIGNED, SPLITS.index("test"), listing.splits)
+    return assign_splits(
+        listing.splits,
+        listing.labels,
+        val_fraction=options.val_fraction,
+        test_fraction=options.test_fraction,
+        seed=options.split_seed,
+    )
+
+
+def _spec(listing: Listing, survey: Survey, options: DataOptions, like: DataSpec | None, source: str) -> DataSpec:
+    """All but what is counted: ``like``'s form, or the options', or what the images have."""
+    if like is not None:
+        return replace(like, source=source, name=listing.name, classes=listing.classes)
+    height, width = _size(survey, options)
+    channels = int(options.channels) if options.channels != "auto" else 1 if survey.grey else 3
+    return DataSpec(
+        source=source,
+        name=listing.name,
+        channels=channels,
+        height=height,
+        width=width,
+        pixel_type="float32" if survey.deep else "uint8",
+        resize=options.resize,
+        classes=listing.classes,
+    )
+
+
+def _size(survey: Survey, options: DataOptions) -> tuple[int, int]:
+    if options.image_size is not None:
+        return options.image_size.height, options.image_size.width
+    sizes = np.unique(survey.sizes[survey.sizes[:, 0] > 0], axis=0)
+    return (int(sizes[0, 0]), int(sizes[0, 1])) if len(sizes) == 1 else (_MIXED_SIZE, _MIXED_SIZE)
+
+
+def _refuse_bad(bad: list[BadImage], options: DataOptions) -> None:
+    if not bad or options.on_bad_image == "skip":
+        return
+    lines = [f"{image.path}: {image.reason}" for image in bad]
+    many = "images" if len(bad) > 1 else "image"
+    raise DataError(
+        f"{len(bad):,} {many} cannot be read:\n{enumerated(lines)}",
+        "Repair or remove them, or go on without them: --on-bad-image skip.",
+    )
+
+
+@dataclass
+class _Assembly:
+    """The last step: what was read, put together."""
+
+    listing: Listing
+    survey: Survey
+    spec: DataSpec
+    parts: dict[str, Examined]
+
+    def data(self, options: DataOptions) -> ImageData:
+        found = {name: part.digests for name, part in self.parts.items()}
+        labels = {name: self._labels(part) for name, part in self.parts.items()}
+        spec = replace(
+            self.spec,
+            counts={name: len(part.kept) for name, part in self.parts.items()},
+            class_counts=self._class_counts(labels),
+            fingerprint=fingerprint(self.spec, found, labels),
+        )
+        duplicates = find_duplicates(found)
+        bad = tuple(image for part in self.parts.values() for image in part.bad)
+        notices = [*self.listing.notices, *self._size_notice(options), *duplicate_notices(duplicates)]
+        if bad:
+            notices.append(f"{len(bad):,} image{'s' if len(bad) > 1 else ''} that cannot be read: skipped.")
+        train, val, test = (self._split(name, labels[name]) for name in SPLITS)
+        return ImageData(
+            spec=spec,
+            train=train,
+            val=val,
+            test=test,
+            notices=tuple(notices),
+            bad_files=bad,
+            duplicates=duplicates,
+            original_sizes=self._sizes(),
+        )
+
+    def _labels(self, part: Examined) -> Ints | None:
+        return None if self.listing.labels is None else self.listing.labels[part.kept]
+
+    def _class_counts(self, labels: dict[str, Ints | None]) -> dict[str, tuple[int, ...]]:
+        count = len(self.spec.classes)
+        return {
+            name: tuple(np.bincount(numbers[numbers >= 0], minlength=count).tolist())
+            for name, numbers in labels.items()
+            if numbers is not None
+        }
+
+    def _split(self, name: str, labels: Ints | None) -> Split:
+        part, names = self.parts[name], self.listing.images.names
+        return Split(
+            name,
+            part.pixels,
+            None if labels is None else torch.from_numpy(labels),
+            None if names is None else [names[index] for index in part.kept],
+        )
+
+    def _sizes(self) -> tuple[int, int, int, int]:
+        sizes = self.survey.sizes[self.survey.sizes[:, 0] > 0]
+        if len(sizes) == 0:
+            return 0, 0, 0, 0
+        (low_height, low_width), (high_height, high_width) = sizes.min(0).tolist(), sizes.max(0).tolist()
+        return low_height, high_height, low_width, high_width
+
+    def _size_notice(self, options: DataOptions) -> list[str]:
+        low_height, high_height, low_width, high_width = self._sizes()
+        mixed = (low_height, low_width) != (high_height, high_width)
+        if not mixed or options.image_size is not None or self.spec.normalization.mode != options.normalize:
+            return []
+        return [
+            f"The images differ in size (height {low_height} to {high_height}, width {low_width} to {high_width}): "
+            f"brought to {self.spec.height}x{self.spec.width} ({self.spec.resize}). Choose with --image-size."
+        ]

@@ -1,0 +1,99 @@
+"""A CSV manifest: ``image_path,label,split``; paths relative to the manifest; label and split optional."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from dlkit.data.files import FileImages
+from dlkit.data.listing import SPLITS, Listing, number_classes, unassigned
+from dlkit.data.text import shown
+from dlkit.errors import DataError
+from dlkit.options.suggest import did_you_mean
+
+_COLUMNS = ("image_path", "label", "split")
+_SPLIT_NAMES = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 2}
+
+
+def list_manifest(path: Path, workers: int | None = None) -> Listing:
+    """The images of a manifest.
+
+    Raises:
+        DataError: a missing column, an image named twice, an unknown or missing split, with the row's number.
+    """
+    where = shown(path)
+    rows = _rows(path)
+    _, header = next(rows, (0, []))
+    columns = [name.strip().lower() for name in header]
+    if "image_path" not in columns:
+        found = ", ".join(map(shown, header)) or "nothing"
+        raise DataError(
+            f"{where}: the first row must name the columns image_path[,label][,split], found: {found}",
+            did_you_mean(columns[0] if columns else "", _COLUMNS),
+        )
+    doubled = [name for name in _COLUMNS if columns.count(name) > 1]
+    if doubled:
+        raise DataError(f"{where}: the column {doubled[0]!r} is there twice")
+    records = [(row, _record(row, values, columns, where)) for row, values in rows]
+    if not records:
+        raise DataError(f"{where}: no images: there is no row below the header")
+    _refuse_twice(records, where)
+    paths = [path.parent / record["image_path"] for _, record in records]
+    labels, classes = number_classes([shown(record["label"]) if record.get("label") else None for _, record in records])
+    others = [shown(name) for name in header if name.strip().lower() not in _COLUMNS]
+    return Listing(
+        name=shown(path.stem),
+        images=FileImages(paths, [record["image_path"] for _, record in records], workers),
+        labels=labels,
+        classes=classes,
+        splits=_splits(records, where) if "split" in columns else unassigned(len(records)),
+        notices=(f"Columns of {where} that were ignored: {', '.join(others)}.",) if others else (),
+    )
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line number and fields, blank lines left out."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="", errors="surrogateescape") as stream:
+            reader = csv.reader(stream, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
+            for row in reader:
+                if any(value.strip() for value in row):
+                    yield reader.line_num, row
+    except OSError as error:
+        raise DataError(f"{shown(path)}: cannot be read: {error.strerror}") from error
+    except csv.Error as error:
+        raise DataError(f"{shown(path)}, row {reader.line_num}: {error}", "Expected comma-separated values.") from error
+
+
+def _record(row: int, values: list[str], columns: list[str], where: str) -> dict[str, str]:
+    if len(values) != len(columns):
+        raise DataError(f"{where}, row {row}: {len(values)} fields, expected {len(columns)} ({', '.join(columns)})")
+    record = {name: value.strip() for name, value in zip(columns, values, strict=True)}
+    if not record["image_path"] or "\0" in record["image_path"]:
+        raise DataError(f"{where}, row {row}: image_path is empty or not a path")
+    return record
+
+
+def _refuse_twice(records: list[tuple[int, dict[str, str]]], where: str) -> None:
+    first: dict[str, int] = {}
+    for row, record in records:
+        image = record["image_path"]
+        if image in first:
+            raise DataError(f"{where}, row {row}: {shown(image)!r} is already in row {first[image]}", "Name it once.")
+        first[image] = row
+
+
+def _splits(records: list[tuple[int, dict[str, str]]], where: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    if not any(record["split"] for _, record in records):
+        return unassigned(len(records))
+    numbers = []
+    for row, record in records:
+        split = record["split"].lower()
+        if split not in _SPLIT_NAMES:
+            what = f"unknown split {shown(record['split'])!r}" if split else "no split, though other rows name one"
+            raise DataError(f"{where}, row {row}: {what}; expected {', '.join(SPLITS)}", did_you_mean(split, SPLITS))
+        numbers.append(_SPLIT_NAMES[split])
+    return np.array(numbers, dtype=np.int64)

@@ -1,0 +1,91 @@
+"""What ``--data`` names: a data set's name, a folder, a manifest, an archive, IDX files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+from dlkit.data.folders import list_folder
+from dlkit.data.idx import idx_parts, idx_single, list_idx_file, list_idx_parts, looks_like_idx
+from dlkit.data.listing import Listing
+from dlkit.data.manifest import list_manifest
+from dlkit.data.names import DATASETS, DatasetCard
+from dlkit.data.npz import list_npz
+from dlkit.data.text import shown
+from dlkit.display import Display
+from dlkit.errors import DataError
+from dlkit.options.suggest import did_you_mean
+
+_FORMS = "a data set's name, a folder, a CSV manifest, an .npz archive or IDX files"
+
+
+def source_of(data: str) -> str:
+    """What a run records: a data set's name, or an absolute path."""
+    return data.lower() if data.lower() in DATASETS else shown(Path(data).expanduser().resolve())
+
+
+def resolve(data: str, display: Display, workers: int | None = None) -> Listing:
+    """List the images that ``--data`` names.
+
+    Raises:
+        DataError: there is no such data, or it cannot be used.
+    """
+    card = DATASETS.get(data.lower())
+    if card is not None:
+        return _named(card, data, display)
+    path = Path(data).expanduser()
+    try:
+        if path.is_dir():
+            return _folder(path, workers)
+        if path.is_file():
+            return _file(path, workers)
+    except ValueError as error:  # a null byte
+        raise DataError(f"{shown(data)!r} is not a path: {error}") from error
+    parts = idx_parts(path.parent, path.name)
+    if parts:
+        return list_idx_parts(parts, shown(path.name))
+    single = idx_single(path.parent, path.name)
+    if single is not None:
+        return list_idx_file(single)
+    raise _nothing(data)
+
+
+def _named(card: DatasetCard, data: str, display: Display) -> Listing:
+    from dlkit.data.download import provide
+
+    module, _, function = card.loader.partition(":")
+    listing: Listing = getattr(import_module(module), function)(card, provide(card, display))
+    if Path(data).exists():
+        notice = f"{data!r} is the data set of that name; the file or folder here is ./{data}."
+        listing = replace(listing, notices=(*listing.notices, notice))
+    return listing
+
+
+def _folder(path: Path, workers: int | None) -> Listing:
+    parts = idx_parts(path)
+    if parts:
+        return list_idx_parts(parts, shown(path.resolve().name))
+    return list_folder(path, workers)
+
+
+def _file(path: Path, workers: int | None) -> Listing:
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        return list_manifest(path, workers)
+    if suffix == ".npz":
+        return list_npz(path)
+    if looks_like_idx(path):
+        return list_idx_file(path)
+    raise DataError(f"{shown(path)} is a file of a kind that cannot be used; expected {_FORMS}")
+
+
+def _nothing(data: str) -> DataError:
+    looks_like_path = "/" in data or data.startswith((".", "~")) or bool(Path(data).suffix)
+    if looks_like_path:
+        return DataError(f"No such file or folder: {shown(data)!r}", f"--data takes {_FORMS}.")
+    suggestion = did_you_mean(data, DATASETS)
+    return DataError(
+        f"{shown(data)!r} is neither a data set's name nor a file or folder here.",
+        f"{suggestion} `dlkit list datasets` lists the names.".strip(),
+    )

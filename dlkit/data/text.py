@@ -1,0 +1,25 @@
+"""Names that come from users' files: how they are shown and in which order they stand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+
+def shown(name: object) -> str:
+    """Text that can always be printed: bytes of a file name that are not UTF-8 become ``\\udcff``."""
+    return str(name).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
+    """Sort key under which ``class2`` comes before ``class10``."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(0, int(part), "") if part[:1].isdigit() else (1, 0, part) for part in parts if part], name
+
+
+def enumerated(names: Sequence[str], most: int = 20) -> str:
+    """One name per line, the first ``most`` and then a count."""
+    lines = [f"  {shown(name)}" for name in names[:most]]
+    if len(names) > most:
+        lines.append(f"  … and {len(names) - most:,} more")
+    return "\n".join(lines)
