@@ -216,6 +216,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _toml_lines(settings: Settings) -> Iterator[str]:
+    import textwrap
+
     import tomli_w
 
     from dlkit import __version__
@@ -228,7 +230,7 @@ def _toml_lines(settings: Settings) -> Iterator[str]:
         yield f"# ---- {heading} ----"
         for option in options:
             yield ""
-            yield f"# {' '.join(option.help.split())}"
+            yield textwrap.fill(option.help, 110, initial_indent="# ", subsequent_indent="# ")
             yield f"# ({expectation(option)})"
             yield f"{option.name} = {_toml_value(tomli_w, values[option.name])}"
     yield ""

@@ -166,12 +166,23 @@ def _fail(message: str, hint: str, code: int, *, debug: bool = False) -> int:
 
 
 def _click_message(error: click.ClickException) -> str:
+    if isinstance(error, click.NoSuchOption):
+        return f"There is no option {error.option_name!r}."
     return " ".join(error.format_message().split())
 
 
 def _click_hint(error: click.ClickException) -> str:
     ctx = getattr(error, "ctx", None)
-    return f"`{ctx.command_path} --help` shows how it is used." if ctx is not None else ""
+    if ctx is None:
+        return ""
+    if isinstance(error, click.NoSuchOption):
+        flags = [
+            flag for parameter in ctx.command.get_params(ctx) for flag in parameter.opts + parameter.secondary_opts
+        ]
+        suggestion = did_you_mean(error.option_name, flags)
+        if suggestion:
+            return suggestion
+    return f"`{ctx.command_path} --help` shows how it is used."
 
 
 def _broken_pipe() -> int:

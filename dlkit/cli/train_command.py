@@ -12,12 +12,11 @@ from click.shell_completion import CompletionItem
 from dlkit.card import Card
 from dlkit.discovery import registry
 from dlkit.errors import UsageError
-from dlkit.options.coerce import bounds, to_text
+from dlkit.options.coerce import bounds, metavar, to_text
 from dlkit.options.declare import Option
 from dlkit.settings import Settings, option_groups, resolve
 
 _HELP_ALL = "dlkit.help_all"
-_METAVARS = {int: "N", float: "X", str: "TEXT"}
 
 
 class TrainGroup(click.Group):
@@ -49,12 +48,15 @@ class TrainGroup(click.Group):
             formatter.write_dl([(name, entry.card.summary) for name, entry in registry().techniques.items()])
 
 
-@click.group(cls=TrainGroup, no_args_is_help=True)
-def train() -> None:
+@click.group(cls=TrainGroup, invoke_without_command=True)
+@click.pass_context
+def train(ctx: click.Context) -> None:
     """Train a technique on images.
 
     `dlkit train NAME --help` shows a technique's options.
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 class TechniqueCommand(click.Command):
@@ -124,20 +126,13 @@ def _parameters(option: Option) -> list[click.Option]:
     negative = f"--no-{option.flag[2:]}"
     if option.type is bool and not option.many:
         return [click.Option([f"{option.flag}/{negative}", option.name], **common)]
-    common |= {"type": click.STRING, "metavar": _metavar(option), "shell_complete": _completer(option)}
+    common |= {"type": click.STRING, "metavar": metavar(option), "shell_complete": _completer(option)}
     if option.bare is None:
         return [click.Option([option.flag, option.name], **common)]
     return [
         click.Option([option.flag, option.name], is_flag=False, flag_value=option.bare, **common),
         click.Option([negative, f"no_{option.name}"], is_flag=True, default=None, hidden=True),
     ]
-
-
-def _metavar(option: Option) -> str:
-    if option.metavar:
-        return option.metavar
-    one = "|".join(option.choices) if option.choices else _METAVARS.get(option.type, option.type.__name__.upper())
-    return f"{one},…" if option.many else one
 
 
 _Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
@@ -193,14 +188,17 @@ def _callback(card: Card) -> Callable[..., None]:
         if write_config:
             _write_config(settings, Path(write_config))
             return
-        from dlkit import session
-        from dlkit.display import Display
+        from dlkit.cli.shared import make_display, show_run
 
-        display = Display(quiet=quiet, json=json)
+        display = make_display(quiet, json)
         if dry_run:
-            session.dry_run(settings, display)
+            from dlkit.dry_run import dry_run as show_plan
+
+            show_plan(settings, display)
         else:
-            session.train(settings, display)
+            from dlkit import session
+
+            show_run(session.train(settings, display), display)
 
     return run
 

@@ -16,6 +16,7 @@ NONE = "none"
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+_METAVARS = {int: "N", float: "X", str: "TEXT", bool: "true|false"}
 _PLURALS = {int: "whole numbers", float: "numbers", str: "texts", bool: "true or false"}
 
 
@@ -66,10 +67,18 @@ def expectation(option: Option) -> str:
         what = "one of " + ", ".join(option.choices)
         what = f"any of {what.removeprefix('one of ')}, separated by commas" if option.many else what
     else:
-        what = names.get(option.type) or f"a {option.type.__name__.lower()}"
+        what = names.get(option.type) or metavar(option)
         what += bounds(option)
         what = f"{what}, separated by commas" if option.many else what
     return f"{what}, or none" if option.optional else what
+
+
+def metavar(option: Option) -> str:
+    """The placeholder of the value in help: ``N``, ``dense|conv``, ``TIME``."""
+    if option.metavar:
+        return option.metavar
+    one = "|".join(option.choices) if option.choices else _METAVARS.get(option.type, option.type.__name__.upper())
+    return f"{one},…" if option.many else one
 
 
 def bounds(option: Option) -> str:

@@ -7,7 +7,7 @@ import types
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, Protocol, Self, Union, get_args, get_origin, get_type_hints, runtime_checkable
+from typing import Any, Literal, Protocol, Self, Union, cast, get_args, get_origin, get_type_hints, runtime_checkable
 
 _KEY = "dlkit"
 
@@ -126,11 +126,11 @@ def options_of(cls: type[Options]) -> tuple[Option, ...]:
     Raises:
         TypeError: a field that :func:`option` did not make, or of a type that options cannot have.
     """
-    return _declared(cls)
+    return _declared(cast(Any, cls))  # mypy takes a dataclass for an unhashable instance
 
 
 @cache
-def _declared(cls: Any) -> tuple[Option, ...]:  # Any: mypy takes the class for an unhashable instance
+def _declared(cls: type[Any]) -> tuple[Option, ...]:
     hints = get_type_hints(cls)
     return tuple(_option(field, hints[field.name], cls) for field in dataclasses.fields(cls))
 
