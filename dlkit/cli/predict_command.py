@@ -1,0 +1,120 @@
+"""`dlkit predict`: use a run or an exported ONNX file on images."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from dlkit.cli.shared import DEVICE, make_display, opened, output_flags, run_argument
+from dlkit.errors import UsageError
+from dlkit.predict.plan import FORMATS
+
+if TYPE_CHECKING:
+    from dlkit.predict import Predictor
+
+_NOT_MODELS = {
+    ".pt2": "loading a torch.export program can execute code that its maker put there",
+    ".pt": "loading a pickle executes what its maker put there",
+    ".pth": "loading a pickle executes what its maker put there",
+    ".ckpt": "loading a pickle executes what its maker put there",
+    ".pkl": "loading a pickle executes what its maker put there",
+    ".safetensors": "it holds weights alone, no model",
+}
+
+
+@click.command("predict")
+@run_argument
+@click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
+@click.option("--out", metavar="DIR|FILE", help="Where to write; tables go to standard output without it.")
+@click.option("--format", "format_name", type=click.Choice(FORMATS),
+              help="By default by the suffix of --out, else PNG for images and CSV for anything else.")  # fmt: skip
+@click.option("--top-k", type=click.IntRange(min=1), default=5, show_default=True, metavar="N",
+              help="How many of the most probable classes are named.")  # fmt: skip
+@click.option("--on-bad-image", type=click.Choice(["stop", "skip"]), default="stop", show_default=True,
+              help="An image that cannot be read is an error, or is left out and reported.")  # fmt: skip
+@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, metavar="N",
+              help="Images at once.")  # fmt: skip
+@DEVICE
+@output_flags
+def predict(
+    run: str,
+    runs: str,
+    images: tuple[str, ...],
+    out: str | None,
+    format_name: str | None,
+    top_k: int,
+    on_bad_image: Literal["stop", "skip"],
+    batch_size: int,
+    device: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Predict for IMAGES with RUN, or with a MODEL.onnx that `dlkit export` wrote.
+
+    IMAGES are files, folders, or - for a list of them on standard input (one a line, or separated by NUL).
+    What is written depends on what the model yields: images as PNG files in --out DIR, class probabilities and codes
+    as a table.
+    """
+    from dlkit.data.decode import EXTENSIONS
+    from dlkit.predict import collect_images
+    from dlkit.predict import predict as predict_images
+    from dlkit.runtime.signals import interruptible
+
+    if as_json and out is None:
+        if format_name not in (None, "json"):
+            raise UsageError(f"--json prints JSON; --format {format_name} needs --out.", "Leave out one of them.")
+        format_name = "json"  # the table itself is then the one document
+    display = make_display(quiet, as_json)
+    with interruptible():
+        paths = collect_images(images, sys.stdin.buffer, EXTENSIONS)
+        summary = predict_images(
+            open_predictor(run, runs, device),
+            paths,
+            out=None if out is None else Path(out).expanduser(),
+            format=format_name,
+            top_k=top_k,
+            on_bad_image=on_bad_image,
+            batch_size=batch_size,
+            display=display,
+        )
+    for bad in summary["skipped"]:
+        display.warn(f"skipped {bad['file']}: {bad['reason']}")
+    if out is not None:
+        display.text(f"Wrote predictions for {summary['images']:,} images to {summary['out']}")
+        display.result(summary)
+
+
+def open_predictor(reference: str, runs: str, device: str | None) -> Predictor:
+    """The predictor that RUN names: an ``.onnx`` file, else a run (heavy).
+
+    Raises:
+        UsageError: a file that predictions cannot be made from, a device that ONNX files are not run on, no such run.
+        DataError: a broken or foreign ONNX file, a run without a model.
+    """
+    path = Path(reference).expanduser()
+    suffix = path.suffix.lower()
+    if suffix == ".onnx":
+        return _onnx(path, device)
+    if suffix in _NOT_MODELS and not path.is_dir():
+        raise UsageError(
+            f"No predictions from {reference!r}: {_NOT_MODELS[suffix]}.",
+            "Use the run, or `dlkit export RUN --format onnx`.",
+        )
+    from dlkit.predict import TechniquePredictor
+    from dlkit.runtime.device import resolve_device
+
+    run = opened(reference, runs)
+    # The device is a matter of where it runs now; the precision is always float32, as in the export.
+    where = resolve_device(device or run.settings.runtime.device)
+    return TechniquePredictor(run.load_technique(), run.spec, where)
+
+
+def _onnx(path: Path, device: str | None) -> Predictor:
+    if device not in (None, "auto", "cpu"):
+        raise UsageError(f"--device {device}: ONNX files are run on the CPU.", "Use the run itself on a GPU.")
+    from dlkit.predict import OnnxPredictor
+
+    return OnnxPredictor(path)

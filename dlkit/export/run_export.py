@@ -1,0 +1,83 @@
+"""The export of a run: its technique, its data, its name, nothing retyped."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dlkit.data import load_data
+from dlkit.discovery import registry
+from dlkit.display import Display
+from dlkit.errors import PluginError
+from dlkit.export.exporting import ExportReport, export
+from dlkit.export.formats import BUILTIN_FORMATS, ExportFormat, find_format
+from dlkit.export.verify import MAX_IMAGES
+from dlkit.options import RunOptions
+from dlkit.run import Run
+
+
+def export_run(
+    run: Run,
+    format: str = "onnx",
+    target: Path | None = None,
+    *,
+    display: Display | None = None,
+    data: str | None = None,
+    overwrite: bool = False,
+) -> ExportReport:
+    """Export a run's model and prove it on held-out images of the run's own data.
+
+    Args:
+        run: a trained run.
+        format: ``onnx``, ``torch``, ``safetensors`` or a plugin's format.
+        target: the file; by default ``exports/TECHNIQUE-RUN.SUFFIX`` in the run's directory.
+        display: where progress is shown.
+        data: what ``--data`` takes, for images to compare on where the run's own data is not at hand.
+        overwrite: replace an existing file.
+
+    Raises:
+        DlkitError: as :func:`dlkit.export.export`; DataError where the run has no model or no data.
+    """
+    display = display or Display(quiet=True)
+    chosen = find_format(format, _formats())
+    target = target or run.path / "exports" / f"{run.technique.replace('/', '-')}-{run.name}{chosen.suffix}"
+    technique = run.load_technique()
+    images = _images(run, data, display)
+    display.info(f"Exporting and comparing on {len(images)} images")
+    return export(
+        technique,
+        run.spec,
+        images,
+        name=run.technique,
+        options=run.settings.options,
+        target=target,
+        format=chosen,
+        metadata=_metadata(run),
+        overwrite=overwrite,
+    )
+
+
+def _formats() -> list[ExportFormat]:
+    """The core's formats and the plugins'; of two with one name the core's stays."""
+    found: dict[str, ExportFormat] = {card.name: card for card in BUILTIN_FORMATS}
+    for name, card in registry().listed("exporters").items():
+        if not isinstance(card, ExportFormat):
+            raise PluginError(f"dlkit_exporters gave {card!r}; expected dlkit.export.formats.ExportFormat.")
+        found.setdefault(name, card)
+    return list(found.values())
+
+
+def _images(run: Run, data: str | None, display: Display) -> Tensor:
+    options = run.settings.data if data is None else dataclasses.replace(run.settings.data, data=data)
+    split = load_data(options, like=run.spec, progress=display).held_out
+    return split.raw(torch.arange(min(len(split), MAX_IMAGES)))
+
+
+def _metadata(run: Run) -> Mapping[str, str]:
+    # Paths of this machine stay here, as they do in the spec (see dlkit.export.metadata.describe).
+    data = dataclasses.replace(run.settings.data, data=run.spec.name)
+    return {"run": run.name, "options": dataclasses.replace(run.settings, data=data, run=RunOptions()).to_toml()}
