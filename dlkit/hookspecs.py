@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import click
 
     from dlkit.card import Card
+    from dlkit.data.names import DatasetCard
     from dlkit.run import Run
 
 hookspec = pluggy.HookspecMarker("dlkit")
@@ -58,7 +59,7 @@ def dlkit_augmenters() -> Iterable[Listed]:  # type: ignore[empty-body]
 
 
 @hookspec
-def dlkit_datasets() -> Iterable[Listed]:  # type: ignore[empty-body]
+def dlkit_datasets() -> Iterable[DatasetCard]:  # type: ignore[empty-body]
     """Data sets that ``--data`` can name."""
 
 

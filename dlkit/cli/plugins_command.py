@@ -20,12 +20,14 @@ def plugins(as_json: bool) -> None:
         (plugin.entry_point, f"{plugin.distribution} {plugin.version}", _brings(plugin)) for plugin in found.plugins
     ]
     if as_json:
-        working = [{"entry_point": name, "distribution": source, "techniques": brings} for name, source, brings in rows]
+        working = [{"entry_point": name, "distribution": source, "brings": brings} for name, source, brings in rows]
         click.echo(json.dumps({"plugins": working, "problems": [asdict(p) for p in problems]}, indent=2))
         return
     formatter = click.HelpFormatter(max_width=110)
     with formatter.section("Plugins"):
-        formatter.write_dl([(f"{name} ({source})", ", ".join(brings) or "-") for name, source, brings in rows])
+        formatter.write_dl(
+            [(f"{name} ({source})", ", ".join(brings) or "-") for name, source, brings in rows] or [("none", "")]
+        )
     if problems:
         with formatter.section("Problems"):
             for problem in problems:

@@ -76,6 +76,18 @@ class TechniqueCommand(click.Command):
             short_help=card.summary,
         )
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does it, after giving flags that stand alone (``--denoise``) their value.
+
+        Not with click's own ``flag_value``, which some of its versions (8.3.0, 8.3.1) do not apply.
+        """
+        bare = {option.flag: option.bare for _, rows in self.groups for option, _ in rows if option.bare is not None}
+        end = args.index("--") if "--" in args else len(args)
+        for place, flag in enumerate(args[:end]):
+            if flag in bare and (place + 1 == len(args) or args[place + 1].startswith("-")):
+                args[place] = f"{flag}={bare[flag]}"
+        return super().parse_args(ctx, args)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Sections by group; advanced options only with --help-all."""
         show_all = bool(ctx.meta.get(_HELP_ALL))
@@ -127,12 +139,10 @@ def _parameters(option: Option) -> list[click.Option]:
     if option.type is bool and not option.many:
         return [click.Option([f"{option.flag}/{negative}", option.name], **common)]
     common |= {"type": click.STRING, "metavar": metavar(option), "shell_complete": _completer(option)}
-    if option.bare is None:
-        return [click.Option([option.flag, option.name], **common)]
-    return [
-        click.Option([option.flag, option.name], is_flag=False, flag_value=option.bare, **common),
-        click.Option([negative, f"no_{option.name}"], is_flag=True, default=None, hidden=True),
-    ]
+    made = [click.Option([option.flag, option.name], **common)]
+    if option.bare is not None:
+        made.append(click.Option([negative, f"no_{option.name}"], is_flag=True, default=None, hidden=True))
+    return made
 
 
 _Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]

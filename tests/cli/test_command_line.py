@@ -48,11 +48,12 @@ CARD = Card(
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What reached the session, with one fake technique installed."""
     calls: list[Any] = []
-    session: Any = types.ModuleType("dlkit.session")
-    session.train = lambda settings, display: calls.append(("train", settings))
-    session.dry_run = lambda settings, display: calls.append(("dry_run", settings))
-    monkeypatch.setitem(sys.modules, "dlkit.session", session)
-    monkeypatch.setattr("dlkit.session", session, raising=False)
+    for name, verb in (("session", "train"), ("dry_run", "dry_run")):
+        module: Any = types.ModuleType(f"dlkit.{name}")
+        setattr(module, verb, lambda settings, display, verb=verb: calls.append((verb, settings)))
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        monkeypatch.setattr(f"dlkit.{name}", module, raising=False)
+    monkeypatch.setattr("dlkit.cli.shared.show_run", lambda run, display: None)
     found = discovery.Registry([])
     found.techniques = {
         "fake": Registered(CARD, "dlkit", "1", "fake"),
