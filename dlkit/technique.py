@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dlkit.run import Run
     from dlkit.runtime import Runtime
 
-O = TypeVar("O", contravariant=True)
+OptionsT = TypeVar("OptionsT", contravariant=True)
 
 OutputKind = Literal["image", "code", "probabilities", "values"]
 """What a named output of a trained model is, so that ``predict`` knows how to write it:
@@ -58,10 +58,10 @@ class PhasePlan:
     modules: Mapping[str, nn.Module]
 
 
-class Technique(Protocol[O]):
+class Technique(Protocol[OptionsT]):
     """A way of learning from images. Built from its options and the data's spec; torch from here on."""
 
-    def __init__(self, options: O, spec: DataSpec) -> None: ...
+    def __init__(self, options: OptionsT, spec: DataSpec) -> None: ...
 
     def plan(self) -> Sequence[PhasePlan]:
         """The phases of training, in order; none for a technique without gradients."""
@@ -89,7 +89,7 @@ class Technique(Protocol[O]):
         ...
 
     @classmethod
-    def load(cls, state: State, options: O, spec: DataSpec) -> Self:
+    def load(cls, state: State, options: OptionsT, spec: DataSpec) -> Self:
         """The inverse of :meth:`state`."""
         ...
 

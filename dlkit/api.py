@@ -1,0 +1,163 @@
+"""The Python API: what the command line does, importable.
+
+import dlkit
+
+model = dlkit.train("autoencoder", data="digits", denoise=True, epochs=5)
+model = dlkit.load("latest")
+codes = model.encode(["a.png", "b.png"])
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from dlkit import session
+from dlkit.discovery import registry
+from dlkit.display import Display
+from dlkit.errors import UsageError
+from dlkit.metrics import Metrics
+from dlkit.run import Run, open_run
+from dlkit.runtime import Runtime
+from dlkit.settings import resolve
+from dlkit.technique import CAPABILITIES
+
+if TYPE_CHECKING:
+    from dlkit.export import ExportReport
+    from dlkit.technique import Technique
+
+Images = Tensor | Sequence[str | os.PathLike[str]]
+"""Pixels in [0, 1], float32 ``(B, C, H, W)`` in the run's shape, or paths of image files."""
+
+
+class Model:
+    """A trained run, ready for use. Images are :data:`Images`; results are float32 tensors on the CPU.
+
+    Attributes:
+        run: the run directory.
+    """
+
+    def __init__(self, run: Run, *, device: str | None = None, display: Display | None = None) -> None:
+        import dataclasses
+
+        self.run = run
+        self._display = display or Display(quiet=True)
+        options = run.settings.runtime
+        self._options = options if device is None else dataclasses.replace(options, device=device)
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """Device, precision and threads, as in training unless said otherwise."""
+        return Runtime(self._options, self._display)
+
+    @cached_property
+    def technique(self) -> Technique[Any]:
+        """The trained technique itself."""
+        return self.run.load_technique()
+
+    @property
+    def metrics(self) -> Metrics:
+        """The figures on the run's own data, as they were when training ended."""
+        kept = self.run.load_evaluation()
+        return Metrics(()) if kept is None else kept
+
+    def evaluate(self, data: str | os.PathLike[str] | None = None) -> Metrics:
+        """Figures on the run's own data, or on other data brought into the same form."""
+        return session.evaluate(
+            self.run, self._display, data=None if data is None else os.fspath(data), runtime=self.runtime
+        )
+
+    def encode(self, images: Images) -> Tensor:
+        """Images → codes ``(B, Z)``."""
+        return self._apply("encode", self._pixels(images))
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes ``(B, Z)`` → pixels ``(B, C, H, W)``."""
+        return self._apply("decode", codes)
+
+    def reconstruct(self, images: Images) -> Tensor:
+        """Images → the same images as the model sees them, ``(B, C, H, W)``."""
+        return self._apply("reconstruct", self._pixels(images))
+
+    def classify(self, images: Images) -> Tensor:
+        """Images → probabilities ``(B, K)`` in the order of ``run.spec.classes``."""
+        return self._apply("classify", self._pixels(images))
+
+    def predict(self, images: Images) -> dict[str, Tensor]:
+        """All outputs of the model by name, as an export gives them."""
+        pixels = self._pixels(images).to(self.runtime.device)
+        module = self.runtime.prepare(self.technique.inference_module())
+        with self.runtime.inference():
+            outputs = module(pixels)
+        return {name: tensor.float().cpu() for name, tensor in zip(self.technique.outputs(), outputs, strict=True)}
+
+    def export(self, format: str = "onnx", out: str | os.PathLike[str] | None = None) -> ExportReport:
+        """Export, reload, compare with the model on real images (see ``dlkit export``)."""
+        from dlkit.export import export_run
+
+        return export_run(self.run, format, None if out is None else Path(out), display=self._display)
+
+    def _apply(self, capability: str, values: Tensor) -> Tensor:
+        if not isinstance(self.technique, CAPABILITIES[capability]):
+            raise UsageError(f"A run of {self.run.technique} does not {capability}.")
+        self.runtime.prepare(self.technique.inference_module())
+        with self.runtime.inference():
+            result: Tensor = getattr(self.technique, capability)(values.to(self.runtime.device))
+        return result.float().cpu()
+
+    def _pixels(self, images: Images) -> Tensor:
+        if isinstance(images, Tensor):
+            if images.ndim != 4 or images.shape[1:] != torch.Size(self.run.spec.shape):
+                raise UsageError(
+                    f"Images have the shape {tuple(images.shape)}; expected (B, C, H, W) with {self.run.spec.shape}.",
+                    "Give file names to have them resized as the run's data was.",
+                )
+            return images.float()
+        from dlkit.data import read_images
+
+        raw = read_images([Path(path) for path in images], self.run.spec)
+        return raw.float() / 255 if raw.dtype == torch.uint8 else raw
+
+
+def train(
+    technique: str,
+    *,
+    config: str | os.PathLike[str] | None = None,
+    quiet: bool = True,
+    **options: object,
+) -> Model:
+    """Train a technique in a new run directory, as ``dlkit train`` does.
+
+    Args:
+        technique: its name, as ``dlkit list`` shows it.
+        config: a TOML file; ``options`` win over it.
+        quiet: show no progress.
+        options: any option by its key (``data="digits"``, ``denoise=True``, ``epochs=5``), typed or as text.
+
+    Raises:
+        DlkitError: see :mod:`dlkit.errors`.
+    """
+    flags: Mapping[str, object] = {
+        key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in options.items()
+    }
+    path = None if config is None else Path(config)
+    settings = resolve(registry().technique(technique), config=path, flags=flags)
+    display = Display(quiet=quiet)
+    return Model(session.train(settings, display), display=display)
+
+
+def load(
+    run: str | os.PathLike[str] = "latest", *, runs: str | os.PathLike[str] = "runs", device: str | None = None
+) -> Model:
+    """A trained run by path, name or ``latest``.
+
+    Raises:
+        UsageError: there is no such run.
+    """
+    return Model(open_run(os.fspath(run), Path(runs)), device=device)

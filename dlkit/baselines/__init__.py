@@ -1,0 +1,19 @@
+"""What learned methods are compared with: PCA, classical filters, simple classifiers on any features.
+
+Each is a thin use of scikit-learn, SciPy or scikit-image, with the conventions that make figures comparable.
+"""
+
+from dlkit.baselines.filters import best_filter
+from dlkit.baselines.pca import PCABaseline
+from dlkit.baselines.probes import knn_accuracy, linear_probe_accuracy, wilson_interval
+from dlkit.baselines.quality import Quality, image_quality
+
+__all__ = [
+    "PCABaseline",
+    "Quality",
+    "best_filter",
+    "image_quality",
+    "knn_accuracy",
+    "linear_probe_accuracy",
+    "wilson_interval",
+]

@@ -1,0 +1,118 @@
+"""Verbs on a run: resume, evaluate, encode, export, report. Nothing needs to be typed again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dlkit.cli.shared import DEVICE, make_display, make_runtime, opened, output_flags, run_argument, show_run
+
+
+@click.command("resume")
+@run_argument
+@click.option("--epochs", metavar="TOTAL", help="Train until this many epochs, also beyond what was planned.")
+@click.option("--schedule", metavar="NAME[:X]", help="State the schedule anew; its horizon is then the new TOTAL.")
+@click.option("--patience", metavar="N", help="Another patience, or none.")
+@click.option("--max-time", metavar="TIME", help="Another limit on the training time, or none.")
+@output_flags
+def resume(
+    run: str,
+    runs: str,
+    epochs: str | None,
+    schedule: str | None,
+    patience: str | None,
+    max_time: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Go on with RUN where it stopped; the result is the same as if it had not.
+
+    A finished run is trained further with --epochs TOTAL. A schedule whose horizon is the planned end (sqrt, cosine,
+    one-cycle) keeps its old horizon unless --schedule states it anew.
+    """
+    from dlkit import session
+
+    given = {"epochs": epochs, "schedule": schedule, "patience": patience, "max_time": max_time}
+    display = make_display(quiet, as_json)
+    changes = {name: value for name, value in given.items() if value is not None}
+    show_run(session.resume(opened(run, runs), display, changes=changes), display)
+
+
+@click.command("evaluate")
+@run_argument
+@click.option(
+    "--data", metavar="NAME|PATH", help="Other data than the run's own; brought to the run's size and classes."
+)
+@DEVICE
+@output_flags
+def evaluate(run: str, runs: str, data: str | None, device: str | None, quiet: bool, as_json: bool) -> None:
+    """Evaluate RUN: every figure beside its baselines, on the run's own data or on other data."""
+    from dlkit import session
+
+    display = make_display(quiet, as_json)
+    opened_run = opened(run, runs)
+    metrics = session.evaluate(opened_run, display, data=data, runtime=make_runtime(opened_run, device, display))
+    display.metrics_table(metrics)
+    display.result({"run": opened_run.path, "data": data or opened_run.spec.source, "metrics": metrics.to_json()})
+
+
+@click.command("encode")
+@run_argument
+@click.option("--data", metavar="NAME|PATH", help="What to encode; by default the run's own data, all splits.")
+@click.option("--out", metavar="FILE", default="codes.npz", show_default=True, help="The .npz file to write.")
+@DEVICE
+@output_flags
+def encode(run: str, runs: str, data: str | None, out: str, device: str | None, quiet: bool, as_json: bool) -> None:
+    """Turn images into codes with RUN and write them as .npz.
+
+    The file holds codes (N, Z), split and, where there are any, labels, classes and files.
+    """
+    from dlkit.codes import write_codes
+
+    display = make_display(quiet, as_json)
+    opened_run = opened(run, runs)
+    summary = write_codes(
+        opened_run, Path(out).expanduser(), display, data=data, runtime=make_runtime(opened_run, device, display)
+    )
+    display.text(f"Wrote {summary['images']:,} codes of {summary['size']} units to {summary['path']}")
+    display.result(summary)
+
+
+@click.command("export")
+@run_argument
+@click.option("--format", "format_name", default="onnx", show_default=True, metavar="FORMAT",
+              help="onnx, torch (a torch.export program) or safetensors.")  # fmt: skip
+@click.option("--out", metavar="FILE", help="The file to write; by default in the run's folder exports/.")
+@click.option("--data", metavar="NAME|PATH", help="Images for the check, where the run's own data is not at hand.")
+@output_flags
+def export(
+    run: str, runs: str, format_name: str, out: str | None, data: str | None, quiet: bool, as_json: bool
+) -> None:
+    """Export the model of RUN, reload the file and compare it with the model on real images.
+
+    Where they differ by more than 1e-4 nothing is kept and the exit code is 4.
+    """
+    from dlkit.export import export_run
+
+    display = make_display(quiet, as_json)
+    target = None if out is None else Path(out).expanduser()
+    done = export_run(opened(run, runs), format_name, target, display=display, data=data)
+    display.text(
+        f"Wrote {done.path} ({done.size:,} bytes); on {done.images:,} images it differs from the model by at most "
+        f"{done.difference:.1e}"
+    )
+    display.result(done)
+
+
+@click.command("report")
+@run_argument
+@output_flags
+def report(run: str, runs: str, quiet: bool, as_json: bool) -> None:
+    """Write the report of RUN again, from the files in its directory, and print its path."""
+    from dlkit.report import write_report
+
+    display = make_display(quiet, as_json)
+    path = write_report(opened(run, runs).path)
+    display.text(str(path))
+    display.result({"report": path})

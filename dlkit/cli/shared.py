@@ -1,0 +1,82 @@
+"""What the verbs on a run share: the RUN argument, where runs are looked for, how results are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from dlkit.display import Display
+    from dlkit.run import Run
+    from dlkit.runtime import Runtime
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+RUNS = click.option("--runs", default="runs", metavar="DIR", show_default=True, help="Directory that holds the runs.")
+DEVICE = click.option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps; by default as in training.")
+
+
+def run_argument(command: F) -> F:
+    """Add the argument RUN (a path, a name or ``latest``) and ``--runs``."""
+    argument = click.argument("run", metavar="RUN", shell_complete=_complete_run)
+    return argument(RUNS(command))
+
+
+def output_flags(command: F) -> F:
+    """Add ``--quiet`` and ``--json``."""
+    quiet = click.option("--quiet", is_flag=True, help="No progress, no remarks.")
+    as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
+    return quiet(as_json(command))
+
+
+def opened(reference: str, runs: str) -> Run:
+    """The run that the argument names (heavy import)."""
+    from dlkit.run import open_run
+
+    return open_run(reference, Path(runs).expanduser())
+
+
+def make_display(quiet: bool, as_json: bool) -> Display:
+    """The command's display."""
+    from dlkit.display import Display
+
+    return Display(quiet=quiet, json=as_json)
+
+
+def make_runtime(run: Run, device: str | None, display: Display) -> Runtime:
+    """A runtime with the run's options, perhaps on another device."""
+    import dataclasses
+
+    from dlkit.runtime import Runtime
+
+    options = run.settings.runtime
+    return Runtime(options if device is None else dataclasses.replace(options, device=device), display)
+
+
+def _complete_run(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from dlkit.run.directory import list_runs
+
+    names = ["latest", *(path.name for path in list_runs(Path(ctx.params.get("runs") or "runs")))]
+    paths = [CompletionItem(incomplete, type="dir")] if "/" in incomplete else []
+    return [*(CompletionItem(name) for name in names if name.startswith(incomplete)), *paths]
+
+
+def show_run(run: Run, display: Display) -> None:
+    """What a training ends with: the figures beside their baselines, and where the report is."""
+    metrics = run.load_evaluation()
+    report = run.path / "report.html"
+    if metrics is not None:
+        display.metrics_table(metrics)
+    display.text(f"Report: {report}")
+    display.result(
+        {
+            "run": run.path,
+            "report": report,
+            "metrics": [] if metrics is None else metrics.to_json(),
+            **run.status,
+        }
+    )

@@ -1,0 +1,65 @@
+"""Codes of images as an .npz file, for whatever people do with them elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dlkit.data import load_data
+from dlkit.errors import UsageError
+from dlkit.files import atomic_path
+from dlkit.runtime import Runtime
+from dlkit.technique import Encodes
+
+if TYPE_CHECKING:
+    from dlkit.data import Split
+    from dlkit.display import Display
+    from dlkit.run import Run
+
+
+def write_codes(
+    run: Run, target: Path, display: Display, *, data: str | None = None, runtime: Runtime | None = None
+) -> dict[str, Any]:
+    """Encode all splits of the run's data (or of other data) and write ``codes`` (N, Z) float32, ``split`` (N,) and,
+    where there are any, ``labels`` (N,) int64, ``classes`` (K,) and ``files`` (N,).
+
+    Returns:
+        ``{"path", "images", "size"}``.
+
+    Raises:
+        UsageError: the technique does not encode, or the file exists.
+    """
+    if target.exists():
+        raise UsageError(f"{str(target)!r} exists, and nothing is overwritten.", "Choose another file with --out.")
+    technique = run.load_technique()
+    if not isinstance(technique, Encodes):
+        raise UsageError(
+            f"A run of {run.technique} does not encode.", "`dlkit info NAME` says what a technique can do."
+        )
+    runtime = runtime or Runtime(run.settings.runtime, display)
+    options = run.settings.data if data is None else dataclasses.replace(run.settings.data, data=data)
+    loaded = load_data(options, like=run.spec, progress=display)
+    splits = [split for split in (loaded.train, loaded.val, loaded.test) if len(split)]
+    arrays: dict[str, Any] = {
+        "codes": np.concatenate([encode_split(technique, split, runtime).numpy() for split in splits]),
+        "split": np.concatenate([np.full(len(split), split.name) for split in splits]),
+    }
+    if all(split.labels is not None for split in splits):
+        arrays["labels"] = np.concatenate([split.labels.numpy() for split in splits if split.labels is not None])
+        arrays["classes"] = np.array(loaded.spec.classes)
+    if all(split.files is not None for split in splits):
+        arrays["files"] = np.array([str(file) for split in splits for file in split.files or ()])
+    with atomic_path(target) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+    return {"path": target, "images": len(arrays["codes"]), "size": arrays["codes"].shape[1]}
+
+
+def encode_split(technique: Encodes, split: Split, runtime: Runtime, batch_size: int = 256) -> Tensor:
+    """All codes of a split, ``(N, Z)`` float32 on the CPU, in the split's order."""
+    with runtime.inference():
+        return torch.cat([technique.encode(batch.images).float().cpu() for batch in runtime.batches(split, batch_size)])

@@ -1,0 +1,101 @@
+"""Where runs lie: making a new one, finding an old one, the ``latest`` pointer."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from dlkit.errors import DlkitError, UsageError
+
+CONFIG = "config.toml"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+
+
+def create_directory(root: Path, technique: str, name: str) -> Path:
+    """Make ``root/technique/name-NNN`` with the next free number; two processes never get the same one.
+
+    Raises:
+        UsageError: the name has characters that a file name should not have.
+        DlkitError: the directory cannot be made.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"The run name {name!r} cannot be a directory's name.",
+            "Use letters, digits, '.', '_' and '-', at most 80 of them: --name my-run.",
+        )
+    parent = root / technique
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        number = 1 + max((_number(path.name, name) for path in parent.iterdir()), default=0)
+        while True:
+            path = parent / f"{name}-{number:03d}"
+            try:
+                path.mkdir()
+            except FileExistsError:
+                number += 1
+            else:
+                return path
+    except OSError as error:
+        raise DlkitError(
+            f"Cannot make a run under {str(parent)!r}: {error.strerror or error}.",
+            "Choose another place with --runs DIR.",
+        ) from error
+
+
+def safe_name(text: str) -> str:
+    """A run name made from any text, such as a data set's name."""
+    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:80]
+    return cleaned if _NAME.fullmatch(cleaned) else "run"
+
+
+def point_latest(root: Path, run: Path) -> None:
+    """Let ``root/latest`` (a symbolic link) name this run."""
+    link = root / "latest"
+    temporary = root / f".latest-{os.getpid()}"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(run.relative_to(root), target_is_directory=True)
+    temporary.replace(link)
+
+
+def list_runs(root: Path) -> list[Path]:
+    """All runs under ``root``, oldest first."""
+    found = [path.parent for path in root.glob(f"*/*/{CONFIG}") if not path.parent.is_symlink()]
+    return sorted(found, key=lambda path: ((path / CONFIG).stat().st_ctime_ns, path.name))
+
+
+def find_run(reference: str, root: Path) -> Path:
+    """The directory of the run that a path, a name or ``latest`` refers to.
+
+    Raises:
+        UsageError: there is none, or several have the name.
+    """
+    as_path = Path(reference).expanduser()
+    if reference == "latest":
+        as_path = root / "latest"
+    if (as_path / CONFIG).is_file():
+        return as_path.resolve()
+    matches = [path for path in list_runs(root) if reference in (path.name, f"{path.parent.name}/{path.name}")]
+    if len(matches) == 1:
+        return matches[0].resolve()
+    if matches:
+        listed = ", ".join(f"{path.parent.name}/{path.name}" for path in matches)
+        raise UsageError(
+            f"Several runs are named {reference!r}: {listed}.", "Name one with its technique, or its path."
+        )
+    raise UsageError(
+        f"No run {reference!r}: neither a run's directory, nor a name under {str(root)!r}, nor 'latest'.",
+        _known(root),
+    )
+
+
+def _known(root: Path) -> str:
+    names = [path.name for path in list_runs(root)[-5:]]
+    if not names:
+        return f"There are no runs under {str(root)!r} yet; `dlkit train NAME` makes one, --runs DIR looks elsewhere."
+    return f"The newest are {', '.join(reversed(names))}; `dlkit runs` lists all."
+
+
+def _number(directory: str, name: str) -> int:
+    match = re.fullmatch(rf"{re.escape(name)}-(\d+)", directory)
+    return int(match[1]) if match else 0

@@ -1,0 +1,55 @@
+"""A technique's state on disk: ``model.safetensors`` and ``model.json``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from dlkit.errors import DataError
+from dlkit.files import atomic_path, read_json, write_json
+from dlkit.technique import State
+
+TENSORS, PLAIN = "model.safetensors", "model.json"
+
+
+def save_state(directory: Path, state: State, origin: Mapping[str, str]) -> None:
+    """Write both files; the JSON, written last, names the tensors' SHA-256, so that the two belong together."""
+    # Tied weights are one memory, which safetensors refuses; each name gets its own copy.
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.tensors.items()}
+    with atomic_path(directory / TENSORS) as temporary:
+        save_file(tensors, temporary)
+    plain = {**origin, "state": dict(state.plain), "sha256": _sha256(directory / TENSORS)}
+    write_json(directory / PLAIN, plain)
+
+
+def load_state(directory: Path) -> State:
+    """Read both files.
+
+    Raises:
+        DataError: there is no model yet, or a file is broken, or the two do not belong together.
+    """
+    if not (directory / PLAIN).is_file():
+        raise DataError(
+            f"{str(directory)!r} has no model yet: its training has not ended.",
+            f"Go on with `dlkit resume {directory}`.",
+        )
+    plain: dict[str, Any] = read_json(directory / PLAIN)
+    try:
+        if plain["sha256"] != _sha256(directory / TENSORS):
+            raise ValueError(f"{TENSORS} is not the file that {PLAIN} names")
+        return State(load_file(directory / TENSORS), plain["state"])
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+        raise DataError(
+            f"The model of {str(directory)!r} cannot be read: {error}.",
+            f"`dlkit resume {directory}` writes it again from the last checkpoint, if model.json is removed.",
+        ) from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,242 @@
+"""A run: the directory and what reads and writes it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from dlkit.data.spec import DataSpec
+from dlkit.discovery import registry
+from dlkit.errors import DataError, UsageError
+from dlkit.files import read_json, write_json, write_text
+from dlkit.metrics import Metrics
+from dlkit.run.directory import CONFIG, create_directory, find_run, point_latest, safe_name
+from dlkit.settings import Settings, settings_from_toml
+
+if TYPE_CHECKING:
+    from dlkit.technique import State, Technique
+
+FORMAT = 1
+"""Version of the layout below; a run of a newer one is refused."""
+
+Status = Literal["training", "interrupted", "failed", "trained", "finished"]
+
+
+class Run:
+    """A run directory::
+
+        config.toml        the resolved options; feed it back with --config
+        data.json          the data's spec: shape, classes, counts, normalisation, fingerprint
+        environment.json   versions, device, commit, command line; one entry per session
+        status.json        training, interrupted, failed, trained (model kept), finished (evaluated, reported)
+        metrics.jsonl      a line per epoch
+        checkpoints/PHASE/ last.safetensors (all that resuming needs), best.safetensors (weights)
+        model.safetensors  what was learned, with model.json
+        evaluation.json    figures beside their baselines
+        plots/             pictures, with index.json
+        report.html        all of it on one page
+        log.txt            what happened when
+
+    Args:
+        path: the directory, which exists.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._metrics_file: Any = None
+
+    @classmethod
+    def create(cls, settings: Settings, spec: DataSpec) -> Run:
+        """Make the directory of a new run, with its config and data spec; ``latest`` names it from now on."""
+        root = Path(settings.run.runs).expanduser()
+        name = settings.run.name or safe_name(spec.name)
+        run = cls(create_directory(root, settings.card.name.replace("/", "-"), name).resolve())
+        write_json(run.path / "data.json", spec.to_json())
+        run.write_settings(settings)
+        point_latest(root.resolve(), run.path)
+        return run
+
+    def write_settings(self, settings: Settings) -> None:
+        """Record the resolved options."""
+        write_text(self.path / CONFIG, settings.to_toml())
+        self.__dict__.pop("settings", None)
+
+    @property
+    def name(self) -> str:
+        """The directory's name."""
+        return self.path.name
+
+    @property
+    def technique(self) -> str:
+        """The technique's name."""
+        return self.settings.card.name
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The resolved options of the run.
+
+        Raises:
+            UsageError: the technique's plugin is not installed, or the config was changed to something invalid.
+        """
+        return settings_from_toml(self.path / CONFIG, registry())
+
+    @cached_property
+    def spec(self) -> DataSpec:
+        """The spec of the data that the run was trained on.
+
+        Raises:
+            DataError: ``data.json`` is missing or broken.
+        """
+        plain = read_json(self.path / "data.json")
+        try:
+            return DataSpec.from_json(plain)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"{str(self.path / 'data.json')!r} is not a data spec: {error!r}.") from error
+
+    # --- status, environment, log ---------------------------------------------------------------------------
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """``{"status": …, "since": …}`` and what else was recorded with it; empty before the first."""
+        path = self.path / "status.json"
+        plain: dict[str, Any] = read_json(path) if path.is_file() else {}
+        return plain
+
+    def set_status(self, status: Status, **details: Any) -> None:
+        """Record what the run is now."""
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        write_json(self.path / "status.json", {"format": FORMAT, "status": status, "since": since, **details})
+        self.log(status)
+
+    def add_environment(self, environment: Mapping[str, Any]) -> None:
+        """Record the surroundings of a session (a start or a resume)."""
+        write_json(self.path / "environment.json", [*self.environments, dict(environment)])
+
+    @property
+    def environments(self) -> list[dict[str, Any]]:
+        """One entry per session, oldest first."""
+        path = self.path / "environment.json"
+        sessions: list[dict[str, Any]] = read_json(path) if path.is_file() else []
+        return sessions
+
+    def log(self, message: str) -> None:
+        """Append a line to ``log.txt``."""
+        stamp = datetime.now(UTC).isoformat(timespec="seconds")
+        text = message.encode("utf-8", "backslashreplace").decode()
+        with (self.path / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{stamp}  {text}\n")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Only one process trains a run at a time.
+
+        Raises:
+            UsageError: another process does.
+        """
+        with (self.path / ".lock").open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, whatever ends it
+            except OSError:
+                raise UsageError(
+                    f"Another process is training {str(self.path)!r}.", "Wait until it ends, or stop it first."
+                ) from None
+            yield
+
+    # --- metrics --------------------------------------------------------------------------------------------
+
+    def record(self, row: Mapping[str, Any]) -> None:
+        """Append one line to ``metrics.jsonl``; figures that are not finite become strings."""
+        if self._metrics_file is None:
+            self._metrics_file = (self.path / "metrics.jsonl").open("ab")
+        plain = {key: value if not isinstance(value, float) or abs(value) < float("inf") else str(value)
+                 for key, value in row.items()}  # fmt: skip
+        self._metrics_file.write(json.dumps(plain, allow_nan=False).encode() + b"\n")
+        self._metrics_file.flush()
+
+    def metrics_position(self) -> int:
+        """Bytes of ``metrics.jsonl`` so far, all of them on disk."""
+        if self._metrics_file is not None:
+            os.fsync(self._metrics_file.fileno())
+        path = self.path / "metrics.jsonl"
+        return path.stat().st_size if path.exists() else 0
+
+    def cut_metrics(self, position: int) -> None:
+        """Forget what was written after a checkpoint: the resumed training writes it again."""
+        self.close()
+        path = self.path / "metrics.jsonl"
+        if path.exists() and path.stat().st_size > position:
+            os.truncate(path, position)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The rows of ``metrics.jsonl``; a last line that was cut off by a crash is left out."""
+        path = self.path / "metrics.jsonl"
+        if not path.exists():
+            return []
+        lines = path.read_text(encoding="utf-8").split("\n")
+        return [json.loads(line) for line in lines[:-1] if line]
+
+    def epoch_ended(self, phase: str, row: Mapping[str, Any]) -> None:
+        """Tell the loggers among the plugins."""
+        registry().hook.dlkit_epoch_ended(run=self, phase=phase, metrics=row)
+
+    def close(self) -> None:
+        """Close the metrics file; it opens again when needed."""
+        if self._metrics_file is not None:
+            self._metrics_file.close()
+            self._metrics_file = None
+
+    # --- checkpoints, model, evaluation -----------------------------------------------------------------------
+
+    def checkpoint_path(self, phase: str, which: Literal["last", "best"]) -> Path:
+        """Where a phase's checkpoint lies; its directory exists."""
+        directory = self.path / "checkpoints" / safe_name(phase)
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory / f"{which}.safetensors"
+
+    def save_model(self, state: State, *, distribution: str, version: str) -> None:
+        """Keep what was learned as ``model.safetensors`` and ``model.json``."""
+        from dlkit.run.model_files import save_state
+
+        save_state(self.path, state, {"technique": self.technique, "distribution": distribution, "version": version})
+
+    def load_technique(self) -> Technique[Any]:
+        """The trained technique, on the CPU.
+
+        Raises:
+            DataError: the run has no model yet, or its files are broken.
+        """
+        from dlkit.run.model_files import load_state
+
+        settings = self.settings
+        return settings.card.load().load(load_state(self.path), settings.options, self.spec)
+
+    def save_evaluation(self, metrics: Metrics, notices: tuple[str, ...] = ()) -> None:
+        """Keep the figures of the run's own data."""
+        write_json(self.path / "evaluation.json", {"metrics": metrics.to_json(), "notices": list(notices)})
+
+    def load_evaluation(self) -> Metrics | None:
+        """The figures that were kept, if any."""
+        path = self.path / "evaluation.json"
+        return Metrics.from_json(read_json(path)["metrics"]) if path.is_file() else None
+
+
+def open_run(reference: str, root: Path = Path("runs")) -> Run:
+    """The run that a path, a name or ``latest`` refers to.
+
+    Raises:
+        UsageError: there is none, several have the name, or it was written by a newer dlkit.
+    """
+    run = Run(find_run(reference, root))
+    found = run.status.get("format", FORMAT)
+    if not isinstance(found, int) or found > FORMAT:
+        raise UsageError(
+            f"{str(run.path)!r} has the layout {found!r}; this dlkit knows layouts up to {FORMAT}.", "Upgrade dlkit."
+        )
+    return run

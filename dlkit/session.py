@@ -1,0 +1,175 @@
+"""The way of the data: options → data → technique → run → figures → report. The CLI and the Python API call this."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from dlkit.data import load_data
+from dlkit.discovery import registry
+from dlkit.errors import DataError, DlkitError, Interrupted
+from dlkit.metrics import Metrics
+from dlkit.report import save_pictures, write_report
+from dlkit.run import Run
+from dlkit.run.directory import CONFIG
+from dlkit.run.environment import describe_environment
+from dlkit.runtime import Runtime
+from dlkit.runtime.signals import interruptible
+from dlkit.settings import resolve
+from dlkit.technique import Illustrates
+
+if TYPE_CHECKING:
+    from dlkit.data import ImageData
+    from dlkit.data.spec import DataSpec
+    from dlkit.display import Display
+    from dlkit.settings import Settings
+    from dlkit.technique import Technique
+
+
+def train(settings: Settings, display: Display) -> Run:
+    """Train from the beginning, in a new run directory; evaluate, draw and report.
+
+    Raises:
+        DlkitError: see :mod:`dlkit.errors`; a run that has begun says in its ``status.json`` how it ended.
+    """
+    with interruptible():
+        runtime = Runtime(settings.runtime, display)
+        data = _load_training_data(settings, display)
+        technique = build_technique(settings, data.spec, runtime)
+        run = Run.create(settings, data.spec)
+        display.info(f"Run {run.path}")
+        _carry_out(run, technique, data, runtime, display)
+    return run
+
+
+def resume(run: Run, display: Display, *, changes: Mapping[str, object] | None = None) -> Run:
+    """Go on with a run that was interrupted, or train a finished one for longer.
+
+    Args:
+        run: the run.
+        changes: option name → new value: ``epochs``, ``schedule``, ``max_time``, ``patience``…
+
+    Raises:
+        DataError: the data is not what the run was trained on.
+        UsageError: another process trains the run, or a changed option does not fit.
+    """
+    settings = _changed(run, changes or {})
+    with interruptible():
+        runtime = Runtime(settings.runtime, display)
+        data = _load_training_data(settings, display)
+        if data.spec.fingerprint != run.spec.fingerprint:
+            raise DataError(
+                f"The data {settings.data.data!r} is not what {run.name} was trained on: images, labels or splits "
+                f"changed (fingerprint {data.spec.fingerprint[:12]}, expected {run.spec.fingerprint[:12]}).",
+                "Bring the data back to what it was, or train a new run.",
+            )
+        technique = build_technique(settings, run.spec, runtime)
+        with run.locked():
+            run.write_settings(settings)
+        display.info(f"Resuming {run.path}")
+        _carry_out(run, technique, data, runtime, display)
+    return run
+
+
+def build_technique(settings: Settings, spec: DataSpec, runtime: Runtime) -> Technique[Any]:
+    """A technique before training; its weights depend on the seed and nothing else."""
+    torch.manual_seed(runtime.seed)
+    return settings.card.load()(settings.options, spec)
+
+
+def evaluate(run: Run, display: Display, *, data: str | None = None, runtime: Runtime | None = None) -> Metrics:
+    """The run's figures on its own data, or on other data brought into the same form.
+
+    Args:
+        run: a trained run.
+        display: where progress is shown.
+        data: what ``--data`` takes; by default the run's own.
+        runtime: by default one with the run's options.
+
+    Raises:
+        DataError: the data does not fit, or the run has no model yet.
+    """
+    options = run.settings.data if data is None else dataclasses.replace(run.settings.data, data=data)
+    technique = run.load_technique()
+    return technique.evaluate(
+        load_data(options, like=run.spec, progress=display), runtime or Runtime(run.settings.runtime, display)
+    )
+
+
+def _carry_out(run: Run, technique: Technique[Any], data: ImageData, runtime: Runtime, display: Display) -> None:
+    """Train, keep the model, conclude; whatever happens, the run's status says so."""
+    origin = registry().techniques[run.technique]
+    with run.locked():
+        try:
+            run.add_environment(
+                describe_environment(
+                    distribution=origin.distribution,
+                    version=origin.version,
+                    threads=runtime.threads,
+                    device=str(runtime.device),
+                )
+            )
+            run.set_status("training")
+            registry().hook.dlkit_run_started(run=run)
+            technique.train(data, runtime, run)
+            run.save_model(technique.state(), distribution=origin.distribution, version=origin.version)
+            run.set_status("trained")
+            conclude(run, technique, data, runtime, display)
+            run.set_status("finished")
+            registry().hook.dlkit_run_ended(run=run)
+        except Interrupted as stop:
+            run.set_status("interrupted", signal=stop.signum)
+            stop.hint = f"Everything up to here is saved; go on with: dlkit resume {run.path}"
+            raise
+        except BaseException as error:
+            _note_failure(run, error)
+            raise
+        finally:
+            run.close()
+
+
+def conclude(run: Run, technique: Technique[Any], data: ImageData, runtime: Runtime, display: Display) -> Metrics:
+    """Evaluate, draw, and write the report; files of an earlier conclusion are replaced."""
+    display.info("Evaluating")
+    metrics = technique.evaluate(data, runtime)
+    run.save_evaluation(metrics, data.notices)
+    if isinstance(technique, Illustrates):
+        save_pictures(technique.pictures(data, runtime), run.path / "plots")
+    write_report(run.path)
+    return metrics
+
+
+def _note_failure(run: Run, error: BaseException) -> None:
+    try:
+        run.set_status("failed", error=f"{type(error).__name__}: {error}")
+    except DlkitError:
+        return  # a full disk, say: the error under way tells more than that its record failed
+
+
+def _load_training_data(settings: Settings, display: Display) -> ImageData:
+    data = load_data(settings.data, progress=display)
+    for notice in data.notices:
+        display.warn(notice)
+    if settings.card.needs_labels and not data.spec.classes:
+        raise DataError(
+            f"{settings.card.name} needs labels, which {settings.data.data!r} has not.",
+            "Put the images in one folder per class, or give a manifest with a label column.",
+        )
+    if len(data.train) == 0:
+        raise DataError(f"{settings.data.data!r} has no training images.", "See `dlkit data` for what was found.")
+    return data
+
+
+def _changed(run: Run, changes: Mapping[str, object]) -> Settings:
+    """The run's settings with the changed options, and the horizon of its schedule kept unless it is restated."""
+    before = run.settings
+    if "epochs" in changes and "schedule" not in changes:
+        horizon = getattr(before.options, "schedule_epochs", None) or getattr(before.options, "epochs", None)
+        changes = {"schedule_epochs": horizon, **changes}
+    settings = resolve(before.card, config=run.path / CONFIG, flags=changes)
+    # The same number of threads adds numbers in the same order, so that the result is the same to the bit.
+    threads = settings.runtime.threads or next((e["threads"] for e in run.environments[:1]), None)
+    return dataclasses.replace(settings, runtime=dataclasses.replace(settings.runtime, threads=threads))

@@ -1,0 +1,186 @@
+"""Encoder and decoder: fully connected (Hinton and Salakhutdinov 2006) or convolutional (Masci et al. 2011).
+
+Both have the same interface. The encoder maps images ``(B, C, H, W)``, normalised, to a code ``(B, Z)`` and a
+list of switches (empty but for max-unpooling); the decoder maps code and switches to images ``(B, C, H, W)``,
+still normalised, or logits where the output is a sigmoid.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from dlkit.errors import UsageError
+from dlkit_builtin.autoencoder.layers import Nearest, Pool, Unpool, after
+from dlkit_builtin.autoencoder.options import AutoencoderOptions
+
+Shape = tuple[int, int, int]
+Encoded = tuple[Tensor, list[Tensor]]
+
+DENSE_LAYERS = (1000, 500)
+CONV_LAYERS = (32, 64)
+
+
+LARGEST_DEFAULT_CODE = 128
+
+
+def code_size(options: AutoencoderOptions, shape: Shape) -> int:
+    """``--code``, or half the pixel values but at most 128."""
+    return options.code or max(1, min(LARGEST_DEFAULT_CODE, math.prod(shape) // 2))
+
+
+def build(options: AutoencoderOptions, shape: Shape) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder for images of ``shape`` (C, H, W)."""
+    code = code_size(options, shape)
+    if options.net == "dense":
+        widths = (math.prod(shape), *(options.layers or DENSE_LAYERS))
+        return DenseEncoder(widths, code, options), DenseDecoder(code, widths[::-1], shape, options)
+    if options.kernel % 2 == 0:
+        raise UsageError(f"--kernel must be odd, got {options.kernel}.", "An odd kernel has a centre: 3, 5, 7…")
+    channels = options.layers or CONV_LAYERS
+    sizes = [(shape[1], shape[2])]
+    for _ in channels:
+        height, width = sizes[-1]
+        sizes.append((math.ceil(height / 2), math.ceil(width / 2)))
+    encoder = ConvEncoder(shape[0], channels, sizes[-1], code, options)
+    return encoder, ConvDecoder(code, shape[0], channels, sizes, options)
+
+
+class DenseEncoder(nn.Module):
+    """Pixels → hidden layers → linear code."""
+
+    def __init__(self, widths: tuple[int, ...], code: int, options: AutoencoderOptions) -> None:
+        super().__init__()
+        self.hidden = _hidden(widths, options)
+        self.code = nn.Linear(widths[-1], code)
+
+    def forward(self, images: Tensor) -> Encoded:
+        """``(B, C, H, W)`` → ``(B, Z)``, no switches."""
+        return self.code(self.hidden(images.flatten(1))), []
+
+
+class DenseDecoder(nn.Module):
+    """Code → hidden layers → pixels."""
+
+    def __init__(self, code: int, widths: tuple[int, ...], shape: Shape, options: AutoencoderOptions) -> None:
+        super().__init__()
+        self.shape = shape
+        self.hidden = _hidden((code, *widths[:-1]), options)
+        self.output = nn.Linear(widths[-2], widths[-1])
+
+    def forward(self, code: Tensor, switches: list[Tensor]) -> Tensor:  # noqa: ARG002 - one interface for both
+        """``(B, Z)`` → ``(B, C, H, W)``."""
+        pixels: Tensor = self.output(self.hidden(code))
+        return pixels.view(-1, *self.shape)
+
+
+def _hidden(widths: tuple[int, ...], options: AutoencoderOptions) -> nn.Sequential:
+    modules: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths):
+        modules += [nn.Linear(inputs, outputs), *after(outputs, options, maps=False)]
+    return nn.Sequential(*modules)
+
+
+class ConvEncoder(nn.Module):
+    """Stages that halve height and width (rounding up), then a linear code.
+
+    A stage is a convolution of stride 2, or with max-unpooling a convolution and 2 × 2 max-pooling.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        channels: tuple[int, ...],
+        smallest: tuple[int, int],
+        code: int,
+        options: AutoencoderOptions,
+    ) -> None:
+        super().__init__()
+        pooled = options.upsample == "unpool"
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(before, here, options.kernel, stride=1 if pooled else 2, padding=options.kernel // 2),
+                *after(here, options, maps=True),
+            )
+            for before, here in pairwise((inputs, *channels))
+        )
+        self.pool = Pool() if pooled else None
+        self.code = nn.Linear(channels[-1] * math.prod(smallest), code)
+
+    def forward(self, images: Tensor) -> Encoded:
+        """``(B, C, H, W)`` → ``(B, Z)`` and, with max-unpooling, one tensor of switches per stage."""
+        switches: list[Tensor] = []
+        for stage in self.stages:
+            images = stage(images)
+            if self.pool is not None:
+                images, where = self.pool(images)
+                switches.append(where)
+        return self.code(images.flatten(1)), switches
+
+
+class ConvDecoder(nn.Module):
+    """A linear layer, stages that double height and width to the encoder's exact sizes, a last convolution."""
+
+    def __init__(
+        self,
+        code: int,
+        outputs: int,
+        channels: tuple[int, ...],
+        sizes: list[tuple[int, int]],
+        options: AutoencoderOptions,
+    ) -> None:
+        super().__init__()
+        self.smallest = (channels[-1], *sizes[-1])
+        self.start = nn.Sequential(
+            nn.Linear(code, math.prod(self.smallest)),
+            *after(math.prod(self.smallest), options, maps=False),
+        )
+        reversed_channels = (*channels[::-1], channels[0])
+        self.stages = nn.ModuleList(
+            _Grow(before, here, small, large, options)
+            for (before, here), (small, large) in zip(pairwise(reversed_channels), pairwise(sizes[::-1]), strict=True)
+        )
+        self.output = nn.Conv2d(channels[0], outputs, options.kernel, padding=options.kernel // 2)
+
+    def forward(self, code: Tensor, switches: list[Tensor]) -> Tensor:
+        """``(B, Z)`` and the encoder's switches → ``(B, C, H, W)``."""
+        maps: Tensor = self.start(code).unflatten(1, self.smallest)
+        for index, stage in enumerate(self.stages):
+            maps = stage(maps, switches[-1 - index] if switches else None)
+        pixels: Tensor = self.output(maps)
+        return pixels
+
+
+class _Grow(nn.Module):
+    """One stage of the decoder: grow, convolve, activate."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        small: tuple[int, int],
+        large: tuple[int, int],
+        options: AutoencoderOptions,
+    ) -> None:
+        super().__init__()
+        kernel, padding = options.kernel, options.kernel // 2
+        self.unpool = Unpool(large) if options.upsample == "unpool" else None
+        self.grow: nn.Module = Nearest(large) if options.upsample == "nearest" else nn.Identity()
+        if options.upsample == "transposed":
+            # n → 2n − 1 + output_padding, so that odd sizes come back exactly.
+            missing = (large[0] - 2 * small[0] + 1, large[1] - 2 * small[1] + 1)
+            self.convolve: nn.Module = nn.ConvTranspose2d(
+                inputs, outputs, kernel, stride=2, padding=padding, output_padding=missing
+            )
+        else:
+            self.convolve = nn.Conv2d(inputs, outputs, kernel, padding=padding)
+        self.after = nn.Sequential(*after(outputs, options, maps=True))
+
+    def forward(self, maps: Tensor, switches: Tensor | None) -> Tensor:
+        """``(B, C, h, w)`` → ``(B, C', H, W)``."""
+        if self.unpool is not None and switches is not None:
+            maps = self.unpool(maps, switches)
+        grown: Tensor = self.after(self.convolve(self.grow(maps)))
+        return grown
