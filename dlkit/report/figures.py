@@ -6,7 +6,7 @@ import math
 import unicodedata
 from typing import Literal
 
-from dlkit.metrics import Metric
+from dlkit.metrics import Metric, Metrics
 
 Verdict = Literal["better", "worse", "even", "unknown"]
 
@@ -18,8 +18,8 @@ LEGEND = "✓ better than the baseline, ✗ worse, ≈ equal or within the 95 % 
 def number(value: float) -> str:
     """Four significant digits, thousands grouped: ``20.93``, ``0.01234``, ``12,300``, ``1.2e-06``."""
     if not math.isfinite(value):
-        return "not a number" if math.isnan(value) else ("∞" if value > 0 else "−∞")
-    size = abs(value)
+        return "NaN" if math.isnan(value) else ("∞" if value > 0 else "−∞")
+    size = abs(float(f"{value:.4g}"))  # 999.96 has the decimals of 1000
     if size >= 1e9 or 0 < size < 1e-4:
         return f"{value:.3g}".replace("-", "−", 1) if value < 0 else f"{value:.3g}"
     decimals = 0 if size >= 1000 or size == 0 else 3 - math.floor(math.log10(size))
@@ -58,6 +58,15 @@ def strongest(metric: Metric) -> tuple[str, float] | None:
         return None
     choose = max if metric.better == "higher" else min
     return choose(rated, key=lambda pair: pair[1])
+
+
+def headline(metrics: Metrics) -> Metric | None:
+    """The figure to name first: on the split that is furthest from training, one with baselines before one without."""
+    order = ("test", "val", "train")
+    ranked = sorted(
+        metrics, key=lambda metric: (order.index(metric.split) if metric.split in order else 3, not metric.baselines)
+    )
+    return ranked[0] if ranked else None
 
 
 def time_span(seconds: float) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-import os
 import re
 import warnings
 from collections.abc import Iterable
@@ -14,6 +12,8 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from dlkit.files import atomic_path, write_json
 
 DPI = 150
 INDEX = "index.json"
@@ -59,26 +59,13 @@ def save_pictures(pictures: Iterable[Picture], plots_dir: Path) -> list[dict[str
     Raises:
         ValueError: two pictures bear one name.
     """
-    plots_dir.mkdir(parents=True, exist_ok=True)
     index: list[dict[str, Any]] = []
     for picture in pictures:
         file = f"{picture.name}.png"
         if any(entry["file"] == file for entry in index):
             raise ValueError(f"two pictures are called {picture.name!r}")
-        write_atomically(plots_dir / file, png(picture.figure))
+        with atomic_path(plots_dir / file) as temporary:
+            temporary.write_bytes(png(picture.figure))
         index.append({"name": picture.name, "title": picture.title, "caption": picture.caption, "file": file})
-    write_atomically(plots_dir / INDEX, json.dumps(index, indent=2).encode())
+    write_json(plots_dir / INDEX, index)
     return index
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash, sees the old content or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

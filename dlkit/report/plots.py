@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from torch import Tensor
 
 from dlkit.metrics import Metric
 from dlkit.report.curves import learning_curves as learning_curves
 from dlkit.report.figures import ARROWS, with_unit
 from dlkit.report.style import BLUE, INK, PALE, PALETTE, bare, empty, plain, show_image, styled
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MAX_CLASSES = 2 * len(PALETTE)
 
@@ -25,7 +27,7 @@ def image_grid(
     rows: Sequence[Tensor],
     row_titles: Sequence[str],
     column_titles: Sequence[str] | None = None,
-    cell: float = 0.7,
+    cell: float = 0.8,
 ) -> Figure:
     """Rows of images, one below the other: input, output, target…
 
@@ -52,6 +54,23 @@ def image_grid(
     for ax, title in zip(grid[0], column_titles or (), strict=False):
         ax.set_title(plain(title), fontsize=8, fontweight="normal", loc="center", pad=3)
     return figure
+
+
+def samples(images: Tensor, labels: Tensor | None = None, classes: Sequence[str] = (), columns: int = 12) -> Figure:
+    """What a data set looks like: a row of images for each of the first ten classes, or six rows in order.
+
+    Args:
+        images: ``(N, C, H, W)``, pixels in [0, 1].
+        labels: int ``(N,)``, −1 where unlabelled.
+        classes: names that the labels refer to.
+        columns: images in a row.
+    """
+    present = [] if labels is None else sorted(set(labels[labels >= 0].tolist()))[:10]
+    if labels is None or not present:
+        rows = [images[start : start + columns] for start in range(0, min(len(images), 6 * columns), columns)]
+        return image_grid(rows, [""] * len(rows))
+    names = [classes[label] if label < len(classes) else str(label) for label in present]
+    return image_grid([images[labels == label][:columns] for label in present], names)
 
 
 @styled

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from dlkit.report.figures import clean
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 P = ParamSpec("P")
 

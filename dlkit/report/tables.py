@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dlkit.metrics import Metric, Metrics
-from dlkit.report.figures import ARROWS, LEGEND, MARKS, Verdict, between, clean, number, verdict, with_unit
+from dlkit.report.figures import ARROWS, LEGEND, MARKS, Verdict, between, clean, headline, number, verdict, with_unit
 
 STYLES: dict[Verdict, str] = {"better": "green", "worse": "red", "even": "yellow", "unknown": "dim"}
 _STATES = {"finished": "green", "running": "cyan", "failed": "red", "interrupted": "yellow"}
@@ -43,15 +43,6 @@ def table(rows: Sequence[Mapping[str, object]], title: str = "") -> Table:
 def runs_table(rows: Sequence[Mapping[str, object]]) -> Table:
     """Like :func:`table`; a cell that holds metrics shows the first held-out figure, a status has its colour."""
     return table([{key: _run_cell(key, value) for key, value in row.items()} for row in rows])
-
-
-def headline(metrics: Metrics) -> Metric | None:
-    """The figure to name first: on the split that is furthest from training, one with baselines before one without."""
-    order = ("test", "val", "train")
-    ranked = sorted(
-        metrics, key=lambda metric: (order.index(metric.split) if metric.split in order else 3, not metric.baselines)
-    )
-    return ranked[0] if ranked else None
 
 
 def _name(metric: Metric) -> Text:

@@ -1,0 +1,262 @@
+"""What the report says, section by section, as plain values for the template."""
+
+from __future__ import annotations
+
+import base64
+import math
+import shlex
+import struct
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from dlkit.discovery import registry
+from dlkit.errors import DataError, DlkitError
+from dlkit.files import read_json
+from dlkit.metrics import Metric, Metrics
+from dlkit.options import to_plain
+from dlkit.report.curves import best_epoch, learning_curves, panels
+from dlkit.report.figures import between, headline, number, strongest, time_span, verdict, with_unit
+from dlkit.report.picture import DPI, INDEX, png
+from dlkit.run.directory import CONFIG
+from dlkit.run.run import Run
+from dlkit.settings import option_groups
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_CSS_DPI = 96  # a CSS pixel is 1/96 inch
+_WORDS = {
+    "better": "better than the strongest baseline",
+    "worse": "worse than the strongest baseline",
+    "even": "not to be told from the strongest baseline",
+    "unknown": "not comparable to the strongest baseline",
+}
+
+
+@dataclass(frozen=True)
+class Image:
+    """A picture inside the page; ``width`` and ``height`` in CSS pixels."""
+
+    name: str
+    title: str
+    caption: str
+    source: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A figure as text, judged, with its bar's length in percent (None: no bar)."""
+
+    name: str
+    text: str
+    verdict: str
+    length: float | None
+
+
+def title_section(run: Run) -> dict[str, Any]:
+    """Technique, when, how long, and the result in a sentence."""
+    config = _config(run)
+    technique = str(config.get("technique", run.path.parent.name))
+    try:
+        summary = registry().technique(technique).summary
+    except DlkitError:  # its plugin is not installed here; the run's files say enough
+        summary = ""
+    sessions, status = run.environments, run.status
+    started = str(sessions[0].get("started", "")) if sessions else ""
+    ended = str(status.get("since", "")) if status.get("status") in ("trained", "finished") else ""
+    return {
+        "technique": technique,
+        "summary": summary,
+        "name": run.path.name,
+        "started": _moment(started),
+        "duration": _duration(started, ended) if len(sessions) == 1 else "",
+        "sessions": len(sessions),
+        "status": status.get("status", ""),
+        "sentence": _sentence(run),
+        "notices": _notices(run),
+        "commands": _commands(run, technique),
+    }
+
+
+def metrics_section(run: Run) -> list[dict[str, Any]]:
+    """The figures, each with its baselines as bars on one scale."""
+    return [
+        {
+            "metric": metric,
+            "value": with_unit(metric.value, metric.unit),
+            "interval": between(metric),
+            "bars": _bars(metric),
+        }
+        for metric in run.load_evaluation() or ()
+    ]
+
+
+def curves_section(run: Run) -> dict[str, Any] | None:
+    """Learning curves as one picture, with a line on each phase; None where nothing was recorded."""
+    rows = run.metrics()
+    found = panels(rows)
+    if not found:
+        return None
+    phases = []
+    for phase in dict.fromkeys(phase for phase, _ in found):
+        epochs = [float(row["epoch"]) for row in rows if str(row.get("phase", "")) == phase and "epoch" in row]
+        best = best_epoch(found.get((phase, "loss"), {}))
+        phases.append({"name": phase, "epochs": f"{max(epochs):g}", "best": "" if best is None else f"{best:g}"})
+    image = _image(png(learning_curves(rows)), "learning curves", "", "")
+    return {"image": image, "phases": phases}
+
+
+def pictures_section(run: Run) -> list[Image]:
+    """The pictures that ``plots/index.json`` lists and that are there as PNG files."""
+    plots = run.path / "plots"
+    if not (plots / INDEX).is_file():
+        return []
+    images = []
+    for entry in read_json(plots / INDEX):
+        path = plots / Path(entry["file"]).name
+        content = path.read_bytes() if path.is_file() else b""
+        if content.startswith(_PNG):
+            images.append(_image(content, entry["name"], entry["title"], entry["caption"]))
+    return images
+
+
+def data_section(run: Run) -> dict[str, Any] | None:
+    """Shape, counts per split and class; None where the run does not know its data."""
+    if not (run.path / "data.json").is_file():
+        return None
+    spec = run.spec
+    splits = [split for split, count in spec.counts.items() if count]
+    classes: list[dict[str, Any]] = []
+    for index, name in enumerate(spec.classes):
+        counts = [spec.class_counts[split][index] if split in spec.class_counts else 0 for split in splits]
+        classes.append({"name": name, "counts": counts, "total": sum(counts)})
+    most = max((row["total"] for row in classes), default=0)
+    for row in classes:
+        row["length"] = 100 * row["total"] / most if most else 0
+    return {"spec": spec, "splits": splits, "classes": classes, "total": sum(spec.counts.values())}
+
+
+def options_section(run: Run) -> list[dict[str, Any]]:
+    """The resolved options in groups; those that differ from their defaults are marked."""
+    config = _config(run)
+    if not config:
+        return []
+    technique = str(config.pop("technique", ""))
+    try:
+        groups = option_groups(registry().technique(technique))
+    except DlkitError:  # its plugin is not installed here: no defaults to compare with
+        rows = [{"name": key, "value": _text(value), "changed": False, "help": ""} for key, value in config.items()]
+        return [{"heading": "Options", "rows": rows}]
+    return [
+        {
+            "heading": heading,
+            "rows": [
+                {
+                    "name": option.name,
+                    "value": _text(config[option.name]),
+                    "changed": config[option.name] != to_plain(option, option.default),
+                    "help": option.help,
+                }
+                for option in options
+                if option.name in config
+            ],
+        }
+        for heading, options in groups
+    ]
+
+
+def environment_section(run: Run) -> list[dict[str, Any]]:
+    """What each session (a start, a resume) ran on."""
+    sessions = []
+    for session in run.environments:
+        rest = {key: value for key, value in session.items() if key not in ("started", "argv")}
+        sessions.append(
+            {
+                "started": _moment(str(session.get("started", ""))),
+                "device": " · ".join(str(session[key]) for key in ("device", "device_name") if session.get(key)),
+                "command": shlex.join(["dlkit", *map(str, session.get("argv", [""])[1:])]),
+                "rows": [(key.replace("_", " "), _text(value)) for key, value in rest.items() if value is not None],
+            }
+        )
+    return sessions
+
+
+def _config(run: Run) -> dict[str, Any]:
+    path = run.path / CONFIG
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{str(path)!r} is not valid TOML: {error}.", "Is it a complete dlkit run?") from error
+
+
+def _notices(run: Run) -> list[str]:
+    path = run.path / "evaluation.json"
+    return [str(notice) for notice in read_json(path).get("notices", [])] if path.is_file() else []
+
+
+def _commands(run: Run, technique: str) -> list[tuple[str, str]]:
+    path = shlex.quote(str(run.path))
+    return [
+        ("Train again, the same way", f"dlkit train {technique} --config {shlex.quote(str(run.path / CONFIG))}"),
+        ("Go on where it stopped", f"dlkit resume {path}"),
+        ("Evaluate it, here or on other data", f"dlkit evaluate {path}"),
+        ("Export the model", f"dlkit export {path}"),
+    ]
+
+
+def _sentence(run: Run) -> str:
+    metric = headline(run.load_evaluation() or Metrics(()))
+    if metric is None:
+        return ""
+    text = f"{metric.label} {with_unit(metric.value, metric.unit)} on {metric.split} images"
+    baseline = strongest(metric)
+    if baseline is None:
+        return f"{text}."
+    name, value = baseline
+    return f"{text}: {_WORDS[verdict(metric, value)]}, {name} ({with_unit(value, metric.unit)})."
+
+
+def _bars(metric: Metric) -> list[Bar]:
+    """The figure itself, then its baselines, on a scale that starts at zero; no bars where one is negative."""
+    figures = [("this model", metric.value, ""), *((n, v, verdict(metric, v)) for n, v in metric.baselines.items())]
+    values = [value for _, value, _ in figures if math.isfinite(value)]
+    most = max(values, default=0.0)
+    drawn = len(figures) > 1 and most > 0 and min(values) >= 0
+    return [
+        Bar(name, number(value), judged, 100 * value / most if drawn and math.isfinite(value) else None)
+        for name, value, judged in figures
+    ]
+
+
+def _image(content: bytes, name: str, title: str, caption: str) -> Image:
+    width, height = struct.unpack(">II", content[16:24])  # PNG's IHDR chunk, which comes first
+    source = "data:image/png;base64," + base64.b64encode(content).decode("ascii")
+    return Image(name, title, caption, source, round(width * _CSS_DPI / DPI), round(height * _CSS_DPI / DPI))
+
+
+def _moment(iso: str) -> str:
+    try:
+        return datetime.fromisoformat(iso).strftime("%-d %B %Y, %H:%M %Z").strip()
+    except ValueError:
+        return iso
+
+
+def _duration(started: str, ended: str) -> str:
+    try:
+        return time_span((datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds())
+    except (ValueError, TypeError):
+        return ""
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_text(item)}" for key, item in value.items() if item is not None)
+    if isinstance(value, list):
+        return ", ".join(_text(item) for item in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
