@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
+import http.client
 import os
+import shutil
+import tarfile
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dlkit.data.names import DatasetCard
+from dlkit.data.names import DatasetCard, Download
+from dlkit.data.text import shown
 from dlkit.display import Display
+from dlkit.errors import DataError
+from dlkit.files import atomic_path
+
+_TIMEOUT = 8.0  # seconds without an answer; with two mirrors an offline machine knows within 16
+_CHUNK = 1 << 20
 
 
 def datasets_folder() -> Path:
-    """``$DLKIT_HOME/datasets``, or the platform's cache directory."""
+    """``$DLKIT_HOME/datasets``, or that of the platform's cache directory."""
     home = os.environ.get("DLKIT_HOME")
     if home:
         return Path(home).expanduser() / "datasets"
@@ -20,5 +36,130 @@ def datasets_folder() -> Path:
 
 
 def provide(card: DatasetCard, display: Display) -> Path:
-    """The folder that holds the data set's files, fetched where they are missing."""
-    return datasets_folder()
+    """Have all of a data set's files, fetching and unpacking what is missing.
+
+    Single files are checked each time, archives before they are unpacked.
+
+    Returns:
+        The directory of data sets.
+
+    Raises:
+        DataError: a file is missing and cannot be fetched; says where each belongs.
+    """
+    folder = datasets_folder()
+    for download in card.downloads:
+        if download.unpacked and (folder / download.unpacked).is_dir():
+            continue
+        target = folder / download.path
+        reasons = _fetch(download, target, display) if not _is_whole(target, download.md5) else []
+        if reasons:
+            raise _missing(card, folder, reasons)
+        if download.unpacked:
+            _unpack(target, folder / download.unpacked, display)
+    return folder
+
+
+def _is_whole(path: Path, md5: str) -> bool:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == md5
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise DataError(f"{shown(path)}: cannot be read: {error.strerror}") from error
+
+
+class _FetchError(Exception):
+    """An address that gave nothing, or not the file."""
+
+
+def _fetch(download: Download, target: Path, display: Display) -> list[str]:
+    """Try each address; an empty list if one worked, else what went wrong at each."""
+    reasons = []
+    if target.exists():
+        reasons.append(f"{shown(target)} is damaged or another version: its MD5 is not {download.md5}")
+    for url in download.urls:
+        try:
+            with atomic_path(target) as part:
+                with part.open("wb") as stream:
+                    for chunk in _chunks(url, target.name, display):
+                        stream.write(chunk)
+                if not _is_whole(part, download.md5):
+                    raise _FetchError(f"what came is cut off or another file: its MD5 is not {download.md5}")
+        except _FetchError as error:
+            reasons.append(f"{url}: {error}")
+        else:
+            return []
+    return reasons
+
+
+def _chunks(url: str, name: str, display: Display) -> Iterator[bytes]:
+    request = urllib.request.Request(url, headers={"User-Agent": "dlkit"})  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
+            length = answer.headers.get("Content-Length", "")
+            total = int(length) if length.isdecimal() else None
+            with display.progress(f"Downloading {name}", total, "B") as progress:
+                while chunk := answer.read(_CHUNK):
+                    progress.advance(len(chunk))
+                    yield chunk
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise _FetchError(_reason(error)) from error
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"{error.code} {error.reason}"
+    if isinstance(error, urllib.error.URLError):
+        return str(getattr(error.reason, "strerror", None) or error.reason)
+    if isinstance(error, TimeoutError):
+        return f"no answer within {_TIMEOUT:.0f} s"
+    return str(error) or type(error).__name__
+
+
+def _missing(card: DatasetCard, folder: Path, reasons: Sequence[str]) -> DataError:
+    lines = []
+    for download in card.downloads:
+        if download.unpacked and (folder / download.unpacked).is_dir():
+            continue
+        if not _is_whole(folder / download.path, download.md5):
+            lines.append(f"  {shown(folder / download.path)}\n    from {download.urls[0]} (MD5 {download.md5})")
+    return DataError(
+        f"The data set {card.name!r} is not here, and could not be downloaded:\n"
+        + "\n".join(f"  {reason}" for reason in reasons),
+        "Go online, or put these files there yourself:\n" + "\n".join(lines),
+    )
+
+
+def _unpack(archive: Path, target: Path, display: Display) -> None:
+    """Unpack beside the target, then move it there in one step.
+
+    Raises:
+        DataError: the archive is damaged, or not what it should be; or the disk is full.
+    """
+    display.info(f"Unpacking {archive.name}…")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    place = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        _extract(archive, place)
+        inner = place / target.name
+        if not inner.is_dir():
+            raise DataError(f"{shown(archive)}: holds no {target.name!r} at its top")
+        if not target.is_dir():  # another process may have been faster
+            inner.replace(target)
+    except (OSError, tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{shown(archive)}: cannot be unpacked: {error}", "Is there enough space?") from error
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _extract(archive: Path, place: Path) -> None:
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as packed:
+            packed.extractall(place)  # noqa: S202
+        return
+    with tarfile.open(archive) as tar:
+        if hasattr(tarfile, "data_filter"):  # Python 3.11.4; without it the checksum alone vouches for the archive
+            tar.extractall(place, filter="data")
+        else:
+            tar.extractall(place)  # noqa: S202

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
@@ -77,7 +78,9 @@ class FileImages:
 
         def decode(position: int) -> str | None:
             try:
-                with opened(self.paths[indices[position]], self._formats) as image:
+                # All of the file is needed: one read instead of a system call for every few kB.
+                content = BytesIO(self.paths[indices[position]].read_bytes())
+                with opened(content, self._formats) as image:
                     out[position] = fit(image, spec)
             except Exception as error:  # a broken file may raise anything
                 return _reason(error)

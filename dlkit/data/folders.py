@@ -63,7 +63,7 @@ class _Found:
             self.splits.append(split)
 
 
-def list_folder(root: Path, workers: int | None = None) -> Listing:
+def list_folder(root: Path) -> Listing:
     """The images of a folder.
 
     Raises:
@@ -90,7 +90,7 @@ def list_folder(root: Path, workers: int | None = None) -> Listing:
     names = [os.path.relpath(path, root) for path in found.paths]
     return Listing(
         name=shown(root.resolve().name) or "images",
-        images=FileImages(found.paths, names, workers),
+        images=FileImages(found.paths, names),
         labels=labels,
         classes=classes,
         splits=np.array(found.splits, dtype=np.int64),
@@ -114,7 +114,7 @@ def _walk(path: Path, ancestors: tuple[tuple[int, int], ...]) -> _Tree:
             continue
         if entry.is_dir():
             tree.children[entry.name] = _walk(path / entry.name, (*ancestors, here))
-        elif Path(entry.name).suffix.lower() in EXTENSIONS and not entry.is_dir():
+        elif Path(entry.name).suffix.lower() in EXTENSIONS and (entry.is_file() or entry.is_symlink()):
             tree.images.append(path / entry.name)
         else:
             tree.ignored[Path(entry.name).suffix.lower() or "without extension"] += 1

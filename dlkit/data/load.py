@@ -10,6 +10,7 @@ import torch
 from dlkit.data.data import BadImage, ImageData, Split
 from dlkit.data.digests import duplicate_notices, find_duplicates, fingerprint
 from dlkit.data.examine import Examined, examine
+from dlkit.data.files import FileImages
 from dlkit.data.listing import SPLITS, UNASSIGNED, Ints, Listing, Survey
 from dlkit.data.memory import fits_in_memory
 from dlkit.data.relabel import relabel
@@ -47,7 +48,9 @@ def load_data(
     """
     display = progress or Display(quiet=True)
     source = source_of(options.data)
-    listing = resolve(options.data, display, workers)
+    listing = resolve(options.data, display)
+    if workers is not None and isinstance(listing.images, FileImages):
+        listing.images.workers = workers
     if len(listing.images) == 0:
         raise DataError(f"{listing.name}: no images.")
     if like is not None:
@@ -70,10 +73,17 @@ def load_data(
             )
     _refuse_bad([bad for part in parts.values() for bad in part.bad], options)
     if like is None and len(parts["train"].kept) == 0:
-        raise DataError(f"{listing.name}: no training images.", "Is there a train folder, and can its images be read?")
+        raise _no_training_images(listing, parts["train"])
     if wanted is not None:
         spec = replace(spec, normalization=wanted.normalization(options.normalize))
-    return _Assembly(listing, survey, spec, parts).data(options)
+    return _Assembly(listing, survey, spec, parts).data(mixed_sizes=like is None and options.image_size is None)
+
+
+def _no_training_images(listing: Listing, train: Examined) -> DataError:
+    if not train.bad:
+        return DataError(f"{listing.name}: no training images.", "Is there a train folder, or a row with split train?")
+    lines = [f"{image.path}: {image.reason}" for image in train.bad]
+    return DataError(f"{listing.name}: none of the training images can be read:\n{enumerated(lines)}")
 
 
 def _splits(listing: Listing, options: DataOptions, *, own: bool) -> Ints:
@@ -133,7 +143,8 @@ class _Assembly:
     spec: DataSpec
     parts: dict[str, Examined]
 
-    def data(self, options: DataOptions) -> ImageData:
+    def data(self, *, mixed_sizes: bool) -> ImageData:
+        """Count, compare, and say what should be known; ``mixed_sizes``: say where sizes differ."""
         found = {name: part.digests for name, part in self.parts.items()}
         labels = {name: self._labels(part) for name, part in self.parts.items()}
         spec = replace(
@@ -144,7 +155,7 @@ class _Assembly:
         )
         duplicates = find_duplicates(found)
         bad = tuple(image for part in self.parts.values() for image in part.bad)
-        notices = [*self.listing.notices, *self._size_notice(options), *duplicate_notices(duplicates)]
+        notices = [*self.listing.notices, *(self._size_notice() if mixed_sizes else []), *duplicate_notices(duplicates)]
         if bad:
             notices.append(f"{len(bad):,} image{'s' if len(bad) > 1 else ''} that cannot be read: skipped.")
         train, val, test = (self._split(name, labels[name]) for name in SPLITS)
@@ -186,10 +197,9 @@ class _Assembly:
         (low_height, low_width), (high_height, high_width) = sizes.min(0).tolist(), sizes.max(0).tolist()
         return low_height, high_height, low_width, high_width
 
-    def _size_notice(self, options: DataOptions) -> list[str]:
+    def _size_notice(self) -> list[str]:
         low_height, high_height, low_width, high_width = self._sizes()
-        mixed = (low_height, low_width) != (high_height, high_width)
-        if not mixed or options.image_size is not None or self.spec.normalization.mode != options.normalize:
+        if (low_height, low_width) == (high_height, high_width):
             return []
         return [
             f"The images differ in size (height {low_height} to {high_height}, width {low_width} to {high_width}): "

@@ -18,7 +18,7 @@ _COLUMNS = ("image_path", "label", "split")
 _SPLIT_NAMES = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 2}
 
 
-def list_manifest(path: Path, workers: int | None = None) -> Listing:
+def list_manifest(path: Path) -> Listing:
     """The images of a manifest.
 
     Raises:
@@ -46,7 +46,7 @@ def list_manifest(path: Path, workers: int | None = None) -> Listing:
     others = [shown(name) for name in header if name.strip().lower() not in _COLUMNS]
     return Listing(
         name=shown(path.stem),
-        images=FileImages(paths, [record["image_path"] for _, record in records], workers),
+        images=FileImages(paths, [record["image_path"] for _, record in records]),
         labels=labels,
         classes=classes,
         splits=_splits(records, where) if "split" in columns else unassigned(len(records)),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 from dlkit.data.folders import list_folder
 from dlkit.data.idx import idx_parts, idx_single, list_idx_file, list_idx_parts, looks_like_idx
@@ -20,26 +22,33 @@ from dlkit.options.suggest import did_you_mean
 _FORMS = "a data set's name, a folder, a CSV manifest, an .npz archive or IDX files"
 
 
+def catalog() -> Mapping[str, DatasetCard]:
+    """The named data sets: dlkit's, and those that plugins bring."""
+    from dlkit.discovery import registry
+
+    return {**cast(Mapping[str, DatasetCard], registry().listed("datasets")), **DATASETS}
+
+
 def source_of(data: str) -> str:
     """What a run records: a data set's name, or an absolute path."""
-    return data.lower() if data.lower() in DATASETS else shown(Path(data).expanduser().resolve())
+    return data.lower() if data.lower() in catalog() else shown(Path(data).expanduser().resolve())
 
 
-def resolve(data: str, display: Display, workers: int | None = None) -> Listing:
+def resolve(data: str, display: Display) -> Listing:
     """List the images that ``--data`` names.
 
     Raises:
         DataError: there is no such data, or it cannot be used.
     """
-    card = DATASETS.get(data.lower())
+    card = catalog().get(data.lower())
     if card is not None:
         return _named(card, data, display)
     path = Path(data).expanduser()
     try:
         if path.is_dir():
-            return _folder(path, workers)
+            return _folder(path)
         if path.is_file():
-            return _file(path, workers)
+            return _file(path)
     except ValueError as error:  # a null byte
         raise DataError(f"{shown(data)!r} is not a path: {error}") from error
     parts = idx_parts(path.parent, path.name)
@@ -54,25 +63,32 @@ def resolve(data: str, display: Display, workers: int | None = None) -> Listing:
 def _named(card: DatasetCard, data: str, display: Display) -> Listing:
     from dlkit.data.download import provide
 
+    folder = provide(card, display)
     module, _, function = card.loader.partition(":")
-    listing: Listing = getattr(import_module(module), function)(card, provide(card, display))
+    try:
+        listing: Listing = getattr(import_module(module), function)(card, folder)
+    except (OSError, KeyError, ValueError) as error:  # what unpacked files that were changed since can cause
+        raise DataError(
+            f"The data set {card.name!r} in {shown(folder)} cannot be read: {type(error).__name__}: {shown(error)}",
+            "Delete its folder there; it is unpacked or fetched again.",
+        ) from error
     if Path(data).exists():
         notice = f"{data!r} is the data set of that name; the file or folder here is ./{data}."
         listing = replace(listing, notices=(*listing.notices, notice))
     return listing
 
 
-def _folder(path: Path, workers: int | None) -> Listing:
+def _folder(path: Path) -> Listing:
     parts = idx_parts(path)
     if parts:
         return list_idx_parts(parts, shown(path.resolve().name))
-    return list_folder(path, workers)
+    return list_folder(path)
 
 
-def _file(path: Path, workers: int | None) -> Listing:
+def _file(path: Path) -> Listing:
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
-        return list_manifest(path, workers)
+        return list_manifest(path)
     if suffix == ".npz":
         return list_npz(path)
     if looks_like_idx(path):
@@ -84,7 +100,7 @@ def _nothing(data: str) -> DataError:
     looks_like_path = "/" in data or data.startswith((".", "~")) or bool(Path(data).suffix)
     if looks_like_path:
         return DataError(f"No such file or folder: {shown(data)!r}", f"--data takes {_FORMS}.")
-    suggestion = did_you_mean(data, DATASETS)
+    suggestion = did_you_mean(data, catalog())
     return DataError(
         f"{shown(data)!r} is neither a data set's name nor a file or folder here.",
         f"{suggestion} `dlkit list datasets` lists the names.".strip(),

@@ -1,0 +1,138 @@
+"""What a data set is, in figures and in a picture: `dlkit data`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dlkit.data.data import ImageData, Split
+from dlkit.data.listing import SPLITS, UNLABELLED
+from dlkit.data.spec import DataSpec
+from dlkit.data.text import enumerated
+from dlkit.display import Display
+from dlkit.files import atomic_path
+
+_COLUMNS, _ROWS = 12, 10
+_MOST_CLASSES = 30
+
+
+def facts(data: ImageData) -> dict[str, Any]:
+    """All that `dlkit data` tells, as plain JSON.
+
+    ``mean`` and ``std`` are those of the train split's channels on the scale [0, 1], ``imbalance`` the ratio of the
+    largest class to the smallest in it (None where there is an empty one, or no classes).
+    """
+    spec = data.spec
+    low_height, high_height, low_width, high_width = data.original_sizes
+    return {
+        "name": spec.name,
+        "source": spec.source,
+        "images": sum(spec.counts.values()),
+        "counts": dict(spec.counts),
+        "classes": _class_rows(spec),
+        "unlabelled": {split.name: _unlabelled(split) for split in data.splits},
+        "imbalance": _imbalance(spec),
+        "shape": list(spec.shape),
+        "pixel_type": spec.pixel_type,
+        "original_heights": [low_height, high_height],
+        "original_widths": [low_width, high_width],
+        "mean": _channel_values(spec, spec.normalization.mean),
+        "std": _channel_values(spec, spec.normalization.std),
+        "bad_files": [{"path": bad.path, "reason": bad.reason} for bad in data.bad_files],
+        "duplicates": [{"first": list(pair.first), "second": list(pair.second)} for pair in data.duplicates],
+        "notices": list(data.notices),
+        "fingerprint": spec.fingerprint,
+    }
+
+
+def _class_rows(spec: DataSpec) -> list[dict[str, Any]]:
+    return [
+        {"class": name} | {split: spec.class_counts[split][number] for split in SPLITS}
+        for number, name in enumerate(spec.classes)
+    ]
+
+
+def _unlabelled(split: Split) -> int:
+    return len(split) if split.labels is None else int((split.labels == UNLABELLED).sum())
+
+
+def _imbalance(spec: DataSpec) -> float | None:
+    counts: tuple[int, ...] = spec.class_counts.get("train", ())
+    return max(counts) / min(counts) if counts and min(counts) else None
+
+
+def _channel_values(spec: DataSpec, values: bytes) -> list[float]:
+    return [] if spec.normalization.mode != "channel" else [float(value) for value in np.frombuffer(values, "<f4")]
+
+
+def show(found: dict[str, Any], display: Display) -> None:
+    """Print the facts, a table of the classes, then what needs attention."""
+    display.text("\n".join(f"{name:<15}{value}" for name, value in _summary(found).items() if value))
+    rows = found["classes"]
+    display.table(rows[:_MOST_CLASSES], title="Images per class")
+    if len(rows) > _MOST_CLASSES:
+        display.text(f"… and {len(rows) - _MOST_CLASSES} more classes (all with --json)")
+    if found["bad_files"]:
+        lines = [f"{bad['path']}: {bad['reason']}" for bad in found["bad_files"]]
+        display.text(f"Images that cannot be read: {len(lines):,}\n{enumerated(lines)}")
+    if found["duplicates"]:
+        pairs = found["duplicates"]
+        lines = ["{} {} is {} {}".format(*pair["second"], *pair["first"]) for pair in pairs]
+        display.text(f"Duplicates across splits (split and index): {len(lines):,}\n{enumerated(lines, 5)}")
+    for notice in found["notices"]:
+        display.info(notice)
+
+
+def _summary(found: dict[str, Any]) -> dict[str, str]:
+    channels, height, width = found["shape"]
+    unlabelled = sum(found["unlabelled"].values())
+    return {
+        "name": found["name"],
+        "source": found["source"],
+        "images": f"{found['images']:,} ({', '.join(f'{name} {count:,}' for name, count in found['counts'].items())})",
+        "classes": str(len(found["classes"])) if found["classes"] else "none (no labels)",
+        "unlabelled": f"{unlabelled:,}" if found["classes"] and unlabelled else "",
+        "imbalance": f"{found['imbalance']:.2f} (largest class / smallest, train)" if found["imbalance"] else "",
+        "original size": f"{_range(found['original_heights'])} high, {_range(found['original_widths'])} wide",
+        "read as": f"{height}x{width}, {'grey' if channels == 1 else 'RGB'}, {found['pixel_type']}",
+        "mean": ", ".join(f"{value:.4f}" for value in found["mean"]),
+        "std": ", ".join(f"{value:.4f}" for value in found["std"]),
+        "fingerprint": found["fingerprint"],
+    }
+
+
+def _range(values: list[int]) -> str:
+    return str(values[0]) if values[0] == values[1] else f"{values[0]} to {values[1]}"
+
+
+def write_samples(data: ImageData, target: Path) -> None:
+    """A grid of training images as PNG: a row for each of the first ten classes, or rows in order.
+
+    Raises:
+        DlkitError: the file cannot be written.
+    """
+    from dlkit.report.picture import png
+    from dlkit.report.plots import samples
+
+    split = data.train if len(data.train) else data.held_out
+    chosen = _choose(split)
+    labels = None if split.labels is None else split.labels[chosen]
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(png(samples(split.pixels(chosen), labels, data.spec.classes, _COLUMNS)))
+
+
+def _choose(split: Split) -> Tensor:
+    """Images spread evenly over the split, or over each class."""
+    if split.labels is None or not bool((split.labels >= 0).any()):
+        return _spread(torch.arange(len(split)), _COLUMNS * 6)
+    present = torch.unique(split.labels[split.labels >= 0])[:_ROWS]
+    return torch.cat([_spread(torch.nonzero(split.labels == label)[:, 0], _COLUMNS) for label in present])
+
+
+def _spread(indices: Tensor, most: int) -> Tensor:
+    count = min(most, len(indices))
+    return indices[torch.linspace(0, len(indices) - 1, count).round().long()]
