@@ -102,6 +102,7 @@ def evaluate(run: Run, display: Display, *, data: str | None = None, runtime: Ru
 def _carry_out(run: Run, technique: Technique[Any], data: ImageData, runtime: Runtime, display: Display) -> None:
     """Train, keep the model, conclude; whatever happens, the run's status says so."""
     origin = registry().techniques[run.technique]
+    run.warn = display.warn
     with run.locked():
         try:
             run.add_environment(
@@ -113,13 +114,13 @@ def _carry_out(run: Run, technique: Technique[Any], data: ImageData, runtime: Ru
                 )
             )
             run.set_status("training")
-            registry().hook.dlkit_run_started(run=run)
+            run.tell("dlkit_run_started")
             technique.train(data, runtime, run)
             run.save_model(technique.state(), distribution=origin.distribution, version=origin.version)
             run.set_status("trained")
             conclude(run, technique, data, runtime, display)
             run.set_status("finished")
-            registry().hook.dlkit_run_ended(run=run)
+            run.tell("dlkit_run_ended")
         except Interrupted as stop:
             run.set_status("interrupted", signal=stop.signum)
             stop.hint = f"Everything up to here is saved; go on with: dlkit resume {run.path}"

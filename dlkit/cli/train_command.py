@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,20 @@ from dlkit.discovery import registry
 from dlkit.errors import UsageError
 from dlkit.options.coerce import bounds, metavar, to_text
 from dlkit.options.declare import Option
-from dlkit.settings import Settings, option_groups, resolve
+from dlkit.settings import Settings, option_groups, resolve, technique_of
 
 _HELP_ALL = "dlkit.help_all"
 
 
 class TrainGroup(click.Group):
     """``dlkit train``: one command for each technique, made when it is asked for."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """``dlkit train --config FILE``: the file names the technique, where the command line does not."""
+        config = next((b for a, b in pairwise(args) if a == "--config"), None)
+        if config is not None and args[0].startswith("-"):
+            args = [technique_of(Path(config), registry()).name, *args]
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The techniques' names."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
@@ -46,11 +46,16 @@ class Run:
 
     Args:
         path: the directory, which exists.
+
+    Attributes:
+        warn: how the user is told what should not be missed; set by who has a display.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.warn: Callable[[str], None] = lambda _: None
         self._metrics_file: Any = None
+        self._failed_hooks: set[str] = set()
 
     @classmethod
     def create(cls, settings: Settings, spec: DataSpec) -> Run:
@@ -182,9 +187,20 @@ class Run:
         lines = path.read_text(encoding="utf-8").split("\n")
         return [json.loads(line) for line in lines[:-1] if line]
 
+    def tell(self, hook: str, **facts: Any) -> None:
+        """Call a hook of the loggers among the plugins; one that fails is reported once and stops nothing."""
+        try:
+            getattr(registry().hook, hook)(run=self, **facts)
+        except Exception as error:  # a stranger's code
+            message = f"A plugin's {hook} failed: {type(error).__name__}: {error}"
+            self.log(message)
+            if hook not in self._failed_hooks:
+                self._failed_hooks.add(hook)
+                self.warn(message)
+
     def epoch_ended(self, phase: str, row: Mapping[str, Any]) -> None:
-        """Tell the loggers among the plugins."""
-        registry().hook.dlkit_epoch_ended(run=self, phase=phase, metrics=row)
+        """Tell the loggers; ``runtime.fit`` calls this after each epoch."""
+        self.tell("dlkit_epoch_ended", phase=phase, metrics=row)
 
     def close(self) -> None:
         """Close the metrics file; it opens again when needed."""
