@@ -22,7 +22,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "runs": ("List, compare and remove runs.", "dlkit.cli.runs_command:runs"),
     "resume": ("Go on with a run where it stopped.", "dlkit.cli.run_verbs:resume"),
     "evaluate": ("Evaluate a run beside its baselines.", "dlkit.cli.run_verbs:evaluate"),
-    "predict": ("Use a trained model on images.", "dlkit.cli.run_verbs:predict"),
+    "predict": ("Use a trained model on images.", "dlkit.cli.predict_command:predict"),
     "encode": ("Turn images into codes.", "dlkit.cli.run_verbs:encode"),
     "export": ("Export a run's model, checked against the original.", "dlkit.cli.run_verbs:export"),
     "report": ("Write a run's report again.", "dlkit.cli.run_verbs:report"),

@@ -156,8 +156,7 @@ def export(
         DlkitError: the model cannot be expressed in this format, or the file cannot be written.
     """
     chosen = find_format(format) if isinstance(format, str) else format
-    if target.is_dir() or (target.exists() and not overwrite):
-        raise UsageError(f"{str(target)!r} exists.", "Choose another name, or say --overwrite to replace a file.")
+    check_target(target, overwrite=overwrite)
     _check_images(images, spec)
     outputs = technique.outputs()
     module = raw_module(technique)
@@ -176,6 +175,18 @@ def export(
         found = compare(module, exporter.reload(model, temporary), images.cpu(), outputs)
         size = temporary.stat().st_size
     return _report(target, chosen.name, size, found)
+
+
+def check_target(target: Path, *, overwrite: bool) -> None:
+    """Refuse a target that exists.
+
+    Raises:
+        UsageError: it is a folder, or a file that is not to be overwritten.
+    """
+    if target.is_dir():
+        raise UsageError(f"{str(target)!r} is a folder; the export is one file.", "Choose another name with --out.")
+    if target.exists() and not overwrite:
+        raise UsageError(f"{str(target)!r} exists.", "Choose another name with --out, or remove that file first.")
 
 
 def _report(target: Path, format: str, size: int, found: Difference) -> ExportReport:

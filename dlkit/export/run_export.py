@@ -13,7 +13,7 @@ from dlkit.data import load_data
 from dlkit.discovery import registry
 from dlkit.display import Display
 from dlkit.errors import PluginError
-from dlkit.export.exporting import ExportReport, export
+from dlkit.export.exporting import ExportReport, check_target, export
 from dlkit.export.formats import BUILTIN_FORMATS, ExportFormat, find_format
 from dlkit.export.verify import MAX_IMAGES
 from dlkit.options import RunOptions
@@ -45,6 +45,7 @@ def export_run(
     display = display or Display(quiet=True)
     chosen = find_format(format, _formats())
     target = target or run.path / "exports" / f"{run.technique.replace('/', '-')}-{run.name}{chosen.suffix}"
+    check_target(target, overwrite=overwrite)  # before the data is read, which may take long
     technique = run.load_technique()
     images = _images(run, data, display)
     display.info(f"Exporting and comparing on {len(images)} images")
