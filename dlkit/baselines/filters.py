@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, median_filter
 from torch import Tensor
 
+from dlkit.baselines.quality import psnr
+
 GAUSSIAN_SIGMAS = (0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0)
 MEDIAN_SIZES = (2, 3, 4, 5, 7)
 
@@ -34,7 +36,11 @@ class Filter:
 
 def best_filter(corrupted: Tensor, clean: Tensor) -> Filter:
     """The filter and width with the highest mean PSNR on these (training) images, ``(N, C, H, W)``."""
-    return max(candidates(), key=lambda candidate: float(image_psnr(candidate(corrupted), clean)))
+
+    def mean_psnr(candidate: Filter) -> float:
+        return float(psnr((candidate(corrupted) - clean).double().flatten(1).square().mean(1)).mean())
+
+    return max(candidates(), key=mean_psnr)
 
 
 def candidates() -> list[Filter]:
@@ -51,9 +57,3 @@ def candidates() -> list[Filter]:
         for size in MEDIAN_SIZES
     ]
     return gaussians + medians
-
-
-def image_psnr(images: Tensor, targets: Tensor) -> float:
-    """Mean over images of the PSNR in dB."""
-    mse = (images - targets).double().flatten(1).square().mean(1)
-    return float((-10 * torch.log10(mse)).mean())

@@ -38,8 +38,8 @@ def wilson_interval(share: float, count: int) -> tuple[float, float]:
     z = 1.959964
     centre = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    # At a share of 0 or 1 the bound is exactly that share; rounding must not push it outside.
-    return min(share, centre - half), max(share, centre + half)
+    # At a share of 0 or 1 the bound is exactly that share; rounding must push it neither inside nor outside.
+    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
 
 
 def _accuracy(classifier: Any, train: Features, train_labels: Labels, test: Features, test_labels: Labels) -> float:

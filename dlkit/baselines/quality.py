@@ -18,7 +18,7 @@ class Quality:
     Attributes:
         mse: mean squared error over pixels and channels, pixels in [0, 1].
         squared_error: the sum instead of the mean (Hinton and Salakhutdinov 2006 report this one).
-        psnr: 10 log₁₀(1 / mse) in dB; +inf where the image is exact.
+        psnr: 10 log₁₀(1 / mse) in dB, at most 100: see :func:`psnr`.
         ssim: structural similarity (Wang et al. 2004) with scikit-image's default window of 7 × 7 (smaller for
             smaller images), data range 1, mean over channels.
     """
@@ -36,9 +36,18 @@ def image_quality(images: Tensor, targets: Tensor) -> Quality:
     return Quality(
         mse=mse.numpy(),
         squared_error=difference.square().sum(1).numpy(),
-        psnr=(-10 * torch.log10(mse)).numpy(),
+        psnr=psnr(mse).numpy(),
         ssim=_ssim(images, targets),
     )
+
+
+def psnr(mse: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB of pixels in [0, 1], at most 100.
+
+    An exact image would have +inf, and one such image (black, where the noise only takes pixels away) would make
+    every mean infinite and every comparison void.
+    """
+    return -10 * torch.log10(mse.clamp_min(1e-10))
 
 
 def mean_and_interval(values: NDArray[np.float64]) -> tuple[float, tuple[float, float] | None]:

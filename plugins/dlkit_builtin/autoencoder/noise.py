@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Self
 
 AMOUNTS: dict[str, tuple[str, float, float]] = {
-    "gaussian": ("standard deviation σ of additive noise, not clipped", 0.0, 10.0),
-    "speckle": ("standard deviation σ of multiplicative noise, x(1 + σn)", 0.0, 10.0),
-    "mask": ("share of pixels set to 0 (Vincent et al. 2008)", 0.0, 1.0),
-    "salt-pepper": ("share of pixels set to 0 or 1, half each", 0.0, 1.0),
-    "bars": ("width in pixels of one bar across the image, row- or column-wise", 1.0, 4096.0),
-    "block": ("side in pixels of one square set to 0", 1.0, 4096.0),
+    "gaussian": ("the standard deviation σ of additive noise, not clipped", 0.0, 10.0),
+    "speckle": ("the standard deviation σ of multiplicative noise, x(1 + σn)", 0.0, 10.0),
+    "mask": ("the share of pixels set to 0 (Vincent et al. 2008)", 0.0, 1.0),
+    "salt-pepper": ("the share of pixels set to 0 or 1, half each", 0.0, 1.0),
+    "bars": ("the width of one bar across the image, row- or column-wise, in whole pixels", 1.0, 4096.0),
+    "block": ("the side of one square set to 0, in whole pixels", 1.0, 4096.0),
 }
 """Kind → (what the amount means, smallest, largest amount)."""
 
@@ -25,7 +25,8 @@ class Corruption:
     amount: float
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.amount:g}"
+        amount = repr(self.amount).removesuffix(".0")  # the shortest text that reads back as the same number
+        return f"{self.kind}:{amount}"
 
 
 @dataclass(frozen=True)

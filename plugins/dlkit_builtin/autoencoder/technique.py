@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dlkit.data.spec import DataSpec
-from dlkit.errors import UsageError
+from dlkit.errors import DataError, UsageError
 from dlkit.metrics import Metrics
 from dlkit.runtime import Normalize
 from dlkit.technique import OutputKind, PhasePlan, State
@@ -74,6 +74,11 @@ class Autoencoder:
                 f"--loss bce takes pixels as probabilities; with --normalize {spec.normalization.mode} they are none.",
                 "Use --loss mse, or --normalize none.",
             )
+        if options.batch_norm and options.batch_size == 1:
+            raise UsageError(
+                "--batch-norm needs the statistics of several images, but --batch-size is 1.",
+                "Use a larger --batch-size, or leave --batch-norm out.",
+            )
         self.options = options
         self.spec = spec
         self.code = code_size(options, spec.shape)
@@ -85,7 +90,13 @@ class Autoencoder:
         return [PhasePlan(PHASE, self.options.epochs, {"network": self.network})]
 
     def train(self, data: ImageData, runtime: Runtime, run: Run) -> None:
-        """Minimise the loss on the training images; the state that is best on ``data.val`` is kept."""
+        """Minimise the loss on the training images; the state that is best on ``data.val`` is kept.
+
+        Raises:
+            DataError: a single image, with batch norm.
+        """
+        if self.options.batch_norm and len(data.train) == 1:
+            raise DataError("There is one training image; batch norm needs several.", "Leave --batch-norm out.")
         options, network = self.options, runtime.prepare(self.network)
         optimizer = runtime.optimizer(network.parameters(), options)
 
@@ -155,20 +166,23 @@ class Autoencoder:
 
     def encode(self, images: Tensor) -> Tensor:
         """Pixels ``(B, C, H, W)`` → codes ``(B, Z)``."""
-        code: Tensor = self.network.eval()(images)[1]
+        network = self.network.eval()
+        code: Tensor = network.encoder(network.normalize(images))[0]
         return code
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes ``(B, Z)`` → pixels ``(B, C, H, W)``.
 
         Raises:
-            UsageError: max-unpooling, whose decoder needs the switches of an encoded image.
+            UsageError: codes of another size; max-unpooling, whose decoder needs the switches of an encoded image.
         """
         if self.options.net == "conv" and self.options.upsample == "unpool":
             raise UsageError(
                 "A decoder with max-unpooling needs the encoder's switches and cannot decode a code alone.",
                 "Train with --upsample transposed or nearest.",
             )
+        if codes.ndim != 2 or codes.shape[1] != self.code:
+            raise UsageError(f"Codes have the shape {tuple(codes.shape)}; expected (B, {self.code}).")
         self.network.eval()
         return self.network.pixels(self.network.decoder(codes, []))
 
