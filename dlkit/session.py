@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,7 +12,7 @@ from dlkit.data import load_data
 from dlkit.discovery import registry
 from dlkit.errors import DataError, DlkitError, Interrupted
 from dlkit.metrics import Metrics
-from dlkit.report import save_pictures, write_report
+from dlkit.report import Picture, plots, save_pictures, write_report
 from dlkit.run import Run
 from dlkit.run.directory import CONFIG
 from dlkit.run.environment import describe_environment
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from dlkit.display import Display
     from dlkit.settings import Settings
     from dlkit.technique import Technique
+
+SAMPLES = 48
+"""So many training images are shown in the report."""
 
 
 def train(settings: Settings, display: Display) -> Run:
@@ -117,9 +120,10 @@ def _carry_out(run: Run, technique: Technique[Any], data: ImageData, runtime: Ru
             run.tell("dlkit_run_started")
             technique.train(data, runtime, run)
             run.save_model(technique.state(), distribution=origin.distribution, version=origin.version)
-            run.set_status("trained")
+            seconds = round(runtime.trained_seconds, 1)
+            run.set_status("trained", trained_seconds=seconds)
             conclude(run, technique, data, runtime, display)
-            run.set_status("finished")
+            run.set_status("finished", trained_seconds=seconds)
             run.tell("dlkit_run_ended")
         except Interrupted as stop:
             run.set_status("interrupted", signal=stop.signum)
@@ -137,10 +141,18 @@ def conclude(run: Run, technique: Technique[Any], data: ImageData, runtime: Runt
     display.info("Evaluating")
     metrics = technique.evaluate(data, runtime)
     run.save_evaluation(metrics, data.notices)
-    if isinstance(technique, Illustrates):
-        save_pictures(technique.pictures(data, runtime), run.path / "plots")
+    save_pictures(_pictures(technique, data, runtime), run.path / "plots")
     write_report(run.path)
     return metrics
+
+
+def _pictures(technique: Technique[Any], data: ImageData, runtime: Runtime) -> Iterator[Picture]:
+    """Some training images, then what the technique draws."""
+    shown = data.train.subset(torch.arange(min(SAMPLES, len(data.train))))
+    caption = f"The first {len(shown)} training images, as the model gets them."
+    yield Picture("samples", "Samples", caption, plots.samples(shown.pixels(), shown.labels, data.spec.classes))
+    if isinstance(technique, Illustrates):
+        yield from technique.pictures(data, runtime)
 
 
 def _note_failure(run: Run, error: BaseException) -> None:

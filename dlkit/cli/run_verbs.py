@@ -85,9 +85,10 @@ def encode(run: str, runs: str, data: str | None, out: str, device: str | None, 
               help="onnx, torch (a torch.export program) or safetensors.")  # fmt: skip
 @click.option("--out", metavar="FILE", help="The file to write; by default in the run's folder exports/.")
 @click.option("--data", metavar="NAME|PATH", help="Images for the check, where the run's own data is not at hand.")
+@click.option("--overwrite", is_flag=True, help="Replace the file where it exists.")
 @output_flags
 def export(
-    run: str, runs: str, format_name: str, out: str | None, data: str | None, quiet: bool, as_json: bool
+    run: str, runs: str, format_name: str, out: str | None, data: str | None, overwrite: bool, quiet: bool, as_json: bool
 ) -> None:
     """Export the model of RUN, reload the file and compare it with the model on real images.
 
@@ -97,7 +98,7 @@ def export(
 
     display = make_display(quiet, as_json)
     target = None if out is None else Path(out).expanduser()
-    done = export_run(opened(run, runs), format_name, target, display=display, data=data)
+    done = export_run(opened(run, runs), format_name, target, display=display, data=data, overwrite=overwrite)
     display.text(
         f"Wrote {done.path} ({done.size:,} bytes); on {done.images:,} images it differs from the model by at most "
         f"{done.difference:.1e}"

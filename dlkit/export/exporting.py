@@ -186,7 +186,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
     if target.is_dir():
         raise UsageError(f"{str(target)!r} is a folder; the export is one file.", "Choose another name with --out.")
     if target.exists() and not overwrite:
-        raise UsageError(f"{str(target)!r} exists.", "Choose another name with --out, or remove that file first.")
+        raise UsageError(f"{str(target)!r} exists.", "Choose another name with --out, or replace it with --overwrite.")
 
 
 def _report(target: Path, format: str, size: int, found: Difference) -> ExportReport:

@@ -67,13 +67,13 @@ def title_section(run: Run) -> dict[str, Any]:
         summary = ""
     sessions, status = run.environments, run.status
     started = str(sessions[0].get("started", "")) if sessions else ""
-    ended = str(status.get("since", "")) if status.get("status") in ("trained", "finished") else ""
+    seconds = status.get("trained_seconds")
     return {
         "technique": technique,
         "summary": summary,
         "name": run.path.name,
         "started": _moment(started),
-        "duration": _duration(started, ended) if len(sessions) == 1 else "",
+        "duration": time_span(seconds) if isinstance(seconds, int | float) and seconds > 0 else "",
         "sessions": len(sessions),
         "status": status.get("status", ""),
         "sentence": _sentence(run),
@@ -245,13 +245,6 @@ def _moment(iso: str) -> str:
         return datetime.fromisoformat(iso).strftime("%-d %B %Y, %H:%M %Z").strip()
     except ValueError:
         return iso
-
-
-def _duration(started: str, ended: str) -> str:
-    try:
-        return time_span((datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds())
-    except (ValueError, TypeError):
-        return ""
 
 
 def _text(value: Any) -> str:

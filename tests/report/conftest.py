@@ -57,7 +57,7 @@ def made_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "dlkit": "0.1.0", "python": "3.12.3", "packages": {"torch": "2.14.1", "timm": None}, "device": "cpu",
         "device_name": "x86_64", "threads": 2, "git_commit": None,
     }  # fmt: skip
-    status = {"format": 1, "status": "trained", "since": "2026-01-02T10:00:42+00:00"}
+    status = {"format": 1, "status": "trained", "since": "2026-01-02T10:00:42+00:00", "trained_seconds": 42.0}
     evaluation = {"metrics": metrics().to_json(), "notices": [f"3 images of test are in train too: {EVIL}"]}
     for name, plain in {
         "data": spec.to_json(), "environment": [environment], "status": status, "evaluation": evaluation

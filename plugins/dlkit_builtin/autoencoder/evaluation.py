@@ -57,12 +57,12 @@ class Sample:
 
 
 def evaluate(technique: Autoencoder, data: ImageData, runtime: Runtime) -> Metrics:
-    """Reconstruction for train and held-out data, then the code's worth where there are labels."""
+    """Reconstruction for held-out and train data, then the code's worth where there are labels."""
     train = sample(technique, data.train, runtime)
     held_out = sample(technique, data.held_out, runtime) if data.held_out is not data.train else None
-    samples = {"train": train} if len(data.train) else {}
-    if held_out is not None:
-        samples[data.held_out.name] = held_out
+    samples = {} if held_out is None else {data.held_out.name: held_out}
+    if len(data.train):
+        samples["train"] = train
     baselines = _reconstruction_baselines(technique, data, train)
     rows = [row for split, s in samples.items() for row in _reconstruction(technique, split, s, baselines)]
     if held_out is not None and len(data.train):
