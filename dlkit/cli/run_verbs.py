@@ -88,7 +88,14 @@ def encode(run: str, runs: str, data: str | None, out: str, device: str | None, 
 @click.option("--overwrite", is_flag=True, help="Replace the file where it exists.")
 @output_flags
 def export(
-    run: str, runs: str, format_name: str, out: str | None, data: str | None, overwrite: bool, quiet: bool, as_json: bool
+    run: str,
+    runs: str,
+    format_name: str,
+    out: str | None,
+    data: str | None,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     """Export the model of RUN, reload the file and compare it with the model on real images.
 
