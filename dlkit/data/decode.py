@@ -101,15 +101,14 @@ def fit(image: Image.Image, spec: DataSpec) -> Pixels:
         Exception: whatever PIL raises on a broken file; ValueError for values out of range.
     """
     before = orientation(image)
-    height, width = (spec.width, spec.height) if before >= 5 else (spec.height, spec.width)
+    width, height = (spec.height, spec.width) if before >= 5 else (spec.width, spec.height)
     full = image.size
-    if image.format in ("JPEG", "MPO") and (full != (width, height) or spec.channels == 1):
-        image.draft("L" if spec.channels == 1 else "RGB", _draft_size(full, (width, height), spec.resize))
+    extent = _draft(image, (width, height), spec)
     image.load()
     turn = _TURNS.get(orientation(image))
     flat = _flatten(image, spec.channels)
     if full != (width, height):
-        flat = _resize(flat, width, height, spec.resize)
+        flat = _resize(flat, extent, (width, height), spec.resize)
     if turn is not None:
         flat = flat.transpose(turn)
     return _to_array(flat, spec)
@@ -147,16 +146,25 @@ def _resize_float(plane: NDArray[np.float32], spec: DataSpec) -> Image.Image:
     image = Image.fromarray(np.ascontiguousarray(plane, dtype=np.float32))
     if image.size == (spec.width, spec.height):
         return image
-    return _resize(image, spec.width, spec.height, spec.resize)
+    return _resize(image, image.size, (spec.width, spec.height), spec.resize)
 
 
-def _draft_size(full: tuple[int, int], target: tuple[int, int], mode: str) -> tuple[int, int]:
-    """The least size of the whole image at which the part that is kept still has the target's pixels."""
-    if mode == "stretch":
-        return target
-    scales = target[0] / full[0], target[1] / full[1]
-    scale = max(scales) if mode == "crop" else min(scales)
-    return max(1, round(full[0] * scale)), max(1, round(full[1] * scale))
+def _draft(image: Image.Image, target: tuple[int, int], spec: DataSpec) -> tuple[float, float]:
+    """Have a JPEG decoded at the least scale at which the part that is kept still has the target's pixels.
+
+    Returns:
+        Width and height of the image's content at that scale; the pixels may reach beyond it by a fraction.
+    """
+    full = image.size
+    if image.format not in ("JPEG", "MPO") or (full == target and spec.channels == 3):
+        return full
+    wanted = target
+    if spec.resize != "stretch":
+        scales = target[0] / full[0], target[1] / full[1]
+        scale = max(scales) if spec.resize == "crop" else min(scales)
+        wanted = max(1, round(full[0] * scale)), max(1, round(full[1] * scale))
+    drafted = image.draft("L" if spec.channels == 1 else "RGB", wanted)
+    return (drafted[1][2], drafted[1][3]) if drafted is not None else full
 
 
 def _flatten(image: Image.Image, channels: int) -> Image.Image:
@@ -189,22 +197,20 @@ def _deep(image: Image.Image) -> Image.Image:
     return Image.fromarray(values.astype(np.float32) / np.float32(top))
 
 
-def _resize(image: Image.Image, width: int, height: int, mode: str) -> Image.Image:
-    full_width, full_height = image.size
+def _resize(image: Image.Image, extent: tuple[float, float], target: tuple[int, int], mode: str) -> Image.Image:
+    """Resize the part of the image, ``extent`` from its corner, that the mode keeps."""
+    ratios = extent[0] / target[0], extent[1] / target[1]
     if mode == "stretch":
-        return image.resize((width, height), Image.Resampling.BICUBIC)
+        return image.resize(target, Image.Resampling.BICUBIC, box=(0, 0, *extent))
     if mode == "crop":
-        scale = min(full_width / width, full_height / height)
-        left, top = (full_width - width * scale) / 2, (full_height - height * scale) / 2
-        box = (left, top, min(left + width * scale, full_width), min(top + height * scale, full_height))
-        return image.resize((width, height), Image.Resampling.BICUBIC, box=box)
-    scale = min(width / full_width, height / full_height)
-    inner = (
-        min(width, max(1, round(full_width * scale))),
-        min(height, max(1, round(full_height * scale))),
-    )
-    canvas = Image.new(image.mode, (width, height))
-    canvas.paste(image.resize(inner, Image.Resampling.BICUBIC), ((width - inner[0]) // 2, (height - inner[1]) // 2))
+        kept = target[0] * min(ratios), target[1] * min(ratios)
+        left, top = max(0.0, (extent[0] - kept[0]) / 2), max(0.0, (extent[1] - kept[1]) / 2)
+        box = (left, top, min(left + kept[0], extent[0]), min(top + kept[1], extent[1]))
+        return image.resize(target, Image.Resampling.BICUBIC, box=box)
+    width, height = (max(1, min(most, round(size / max(ratios)))) for size, most in zip(extent, target, strict=True))
+    canvas = Image.new(image.mode, target)
+    inner = image.resize((width, height), Image.Resampling.BICUBIC, box=(0, 0, *extent))
+    canvas.paste(inner, ((target[0] - width) // 2, (target[1] - height) // 2))
     return canvas
 
 

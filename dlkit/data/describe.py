@@ -61,8 +61,9 @@ def _unlabelled(split: Split) -> int:
 
 
 def _imbalance(spec: DataSpec) -> float | None:
-    counts: tuple[int, ...] = spec.class_counts.get("train", ())
-    return max(counts) / min(counts) if counts and min(counts) else None
+    counts = spec.class_counts.get("train", ())
+    smallest = min(counts, default=0)
+    return max(counts) / smallest if smallest else None
 
 
 def _channel_values(spec: DataSpec, values: bytes) -> list[float]:
