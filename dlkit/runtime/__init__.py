@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dlkit.runtime.batches import Batch
-    from dlkit.runtime.fit import FitResult
     from dlkit.runtime.memory import MemoryEstimate, count_parameters, estimate_memory
     from dlkit.runtime.normalize import Normalize
+    from dlkit.runtime.phase import FitResult
     from dlkit.runtime.runtime import Runtime
 
 __all__ = ["Batch", "FitResult", "MemoryEstimate", "Normalize", "Runtime", "count_parameters", "estimate_memory"]
 
 _HOMES = {
     "Batch": "batches",
-    "FitResult": "fit",
+    "FitResult": "phase",
     "MemoryEstimate": "memory",
     "Normalize": "normalize",
     "Runtime": "runtime",

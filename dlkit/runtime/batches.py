@@ -88,7 +88,10 @@ class Feed:
         indices = torch.arange(self.count, device=self.device)
         for start, end in cuts:
             labels = None if self.labels is None else self.labels[start:end]
-            yield Batch(to_pixels(images[start:end], self.device), labels, indices[start:end])
+            pixels = images[start:end]
+            # float32 pixels are copied, so that a technique that writes into its batch spoils nothing
+            pixels = to_pixels(pixels, self.device) if pixels.dtype is torch.uint8 else pixels.clone()
+            yield Batch(pixels, labels, indices[start:end])
 
     def _indexed(self, images: Tensor, order: Tensor, cuts: Cuts) -> Iterator[Batch]:
         order, labels, scale = order.to(self.device), self.labels, images.dtype is torch.uint8

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -18,44 +17,17 @@ from dlkit.options import TrainOptions
 from dlkit.runtime import state as states
 from dlkit.runtime.batches import Batch, cut
 from dlkit.runtime.means import FULL, Means, NotFiniteError
-from dlkit.runtime.phase import PhaseFiles, Position, RunLike
+from dlkit.runtime.phase import FitResult, PhaseFiles, Position, Reason, RunLike
+from dlkit.runtime.reporting import Reporter, diverged, interrupted, memory_advice
 from dlkit.runtime.schedule import factor_at, warmup_at
 from dlkit.runtime.signals import deferring, stop
-from dlkit.runtime.update import MEMORY_ADVICE, out_of_memory
 
 if TYPE_CHECKING:
     from dlkit.data import Split
-    from dlkit.display import Progress
     from dlkit.runtime.runtime import Runtime
-
-Reason = Literal["epochs", "patience", "max_time"]
 
 _GLANCE_SECONDS = 0.1  # between looks at progress, checkpoints and time
 _SAVING_SHARE = 0.05  # of the time, at most, goes into mid-epoch checkpoints
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """How a phase ended.
-
-    Attributes:
-        phase: its name.
-        epochs: completed ones.
-        steps: batches seen.
-        seconds: of training, validation and saving, over all processes that had a part in it.
-        reason: all epochs done, no improvement for ``patience`` epochs, or ``max_time`` is over.
-        best_epoch, best_value: where ``validate`` was given; epochs count from 1.
-        resumed: an earlier process began it.
-    """
-
-    phase: str
-    epochs: int
-    steps: int
-    seconds: float
-    reason: Reason
-    best_epoch: int | None
-    best_value: float | None
-    resumed: bool
 
 
 @dataclass
@@ -81,13 +53,14 @@ class Fit:
         resumed = self._begin()
         reason = self._reason()
         if reason is None:
-            with deferring(True), self._memory_advice(), self._progress():
+            total = self.epochs * len(self.data)
+            with deferring(True), memory_advice(self.phase), self.reporter.showing(total, self._images()):
                 while reason is None:
                     self._epoch()
                     reason = self._reason()
                 self._save()
-                if stop.signum is not None:
-                    raise self._interrupted(stop.signum)
+            if stop.signum is not None:
+                raise interrupted(stop.signum, self.record)
         self.files.restore_best(self.state)
         here = self.here
         self.runtime.finished.append([self.phase, here.step])
@@ -121,10 +94,11 @@ class Fit:
         updater.limit = None
         self.cuts = cut(len(self.data), options.batch_size, merge_single=not self.independent)
         self.feed = runtime.feed(self.data)
-        self.means = Means(runtime.device)
+        self.means = Means()
         self.here = Position(horizon=options.schedule_epochs or self.epochs)
         self.files = PhaseFiles(self.record, self.phase, runtime)
-        self.factor = 1.0
+        self.reporter = Reporter(runtime.display, self.record, self.phase, self.epochs)
+        self.factor = math.nan  # so that the first step sets the rate, whatever the optimizers come with
 
     def _begin(self) -> bool:
         """Restore what an earlier process left of this phase; whether there was something."""
@@ -203,11 +177,11 @@ class Fit:
         """Between two steps: look at the figures, show, save, stop. Whether time is up."""
         self._flush()
         now = self._account()
-        self._show()
+        self.reporter.advance(self._images(), self.means.means())
         every = self.options.checkpoint_every.seconds
         if stop.signum is not None:
             self._save()
-            raise self._interrupted(stop.signum)
+            raise interrupted(stop.signum, self.record)
         if every > 0 and now - self.saved >= max(every, self.save_seconds / _SAVING_SHARE):
             self._save()
         return self._reason() == "max_time"
@@ -222,13 +196,6 @@ class Fit:
             self.means.flush()
         except NotFiniteError as error:
             raise self._diverged(f"{error.name} is {error.value}", error.back) from None
-
-    def _diverged(self, what: str, back: int = 0) -> TrainingError:
-        where = f"phase {self.phase!r}, epoch {self.here.epoch + 1}, step {self.here.step - back}"
-        return TrainingError(
-            f"Training went astray in {where}: {what}.",
-            "The last checkpoint is from before. Try a smaller --lr, --clip 1, --warmup 1 or --precision fp32.",
-        )
 
     def _account(self) -> float:
         """Add the time since the last call to the phase's and the epoch's; the time now."""
@@ -247,7 +214,7 @@ class Fit:
         here = self.here
         self._flush()
         self._account()
-        self._show()
+        self.reporter.advance(self._images(), self.means.means())
         row: dict[str, Any] = {"phase": self.phase, "epoch": here.epoch + 1, "step": here.step}
         if self.optimizers:
             row["lr"] = float(self.optimizers[0].param_groups[0]["lr"])
@@ -261,7 +228,7 @@ class Fit:
         self.record.record(row)
         if self.validate is not None:
             self._keep_best(figures)
-        self._announce(row)
+        self.reporter.epoch_ended(row)
         if not partial:
             here.epoch, here.batch, here.epoch_seconds = here.epoch + 1, 0, 0.0
             here.sums = self.means.sums = {}
@@ -276,12 +243,12 @@ class Fit:
         modes = states.training_modes(self.state)
         try:
             if stop.signum is not None:
-                raise self._interrupted(stop.signum)
+                raise interrupted(stop.signum, self.record)
             with deferring(False):
                 return self.validate()
         except Interrupted as error:
             self._save(random)
-            raise self._interrupted(error.signum) from None
+            raise interrupted(error.signum, self.record) from None
         finally:
             for module, mode in modes.items():
                 module.training = mode
@@ -312,47 +279,10 @@ class Fit:
         self.saved = time.perf_counter()
         self.save_seconds = self.saved - started
 
-    def _interrupted(self, signum: int) -> Interrupted:
-        return Interrupted(signum, f"Everything is saved. Go on with: dlkit resume {self.record.path}")
-
-    @contextmanager
-    def _memory_advice(self) -> Iterator[None]:
-        try:
-            yield
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
-            raise TrainingError(f"Phase {self.phase!r}: out of memory: {error}", MEMORY_ADVICE) from error
-
-    @contextmanager
-    def _progress(self) -> Iterator[None]:
-        """Show how far the phase is, in images, while the block runs."""
-        display, total = self.runtime.display, self.epochs * len(self.data)
-        self.shown = self._images()
-        if display is None:
-            self.progress: Progress | None = None
-            yield
-            return
-        with display.progress(self.phase, total, "img", done=self.shown) as self.progress:
-            yield
-
     def _images(self) -> int:
         """Images seen in the phase."""
         here = self.here
         return here.epoch * len(self.data) + (self.cuts[here.batch - 1][1] if here.batch else 0)
 
-    def _show(self) -> None:
-        if self.progress is not None:
-            done = self._images()
-            self.progress.advance(done - self.shown, **self.means.means())
-            self.shown = done
-
-    def _announce(self, row: Mapping[str, Any]) -> None:
-        """Tell people and plugins that an epoch has ended."""
-        if self.progress is not None:
-            figures = [f"{name} {value:.4g}" for name, value in row.items() if name.startswith(("train_", "val_"))]
-            time_spent = f"{row['seconds']:.1f} s"
-            self.progress.note("  ".join([f"epoch {row['epoch']}/{self.epochs}", *figures, time_spent]))
-        tell = getattr(self.record, "epoch_ended", None)
-        if tell is not None:
-            tell(self.phase, row)
+    def _diverged(self, what: str, back: int = 0) -> TrainingError:
+        return diverged(what, self.phase, self.here.epoch + 1, self.here.step - back)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -34,8 +35,7 @@ class Means:
     device was asked: an interrupted epoch ends with the same bits as a whole one.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
+    def __init__(self) -> None:
         self.sums: dict[str, list[float]] = {}  # name → [Σ value · samples, Σ samples]
         self.pending: list[tuple[Mapping[str, Any], int]] = []
 
@@ -64,15 +64,16 @@ class Means:
         return {name: total / samples for name, (total, samples) in self.sums.items()}
 
     def _values(self, steps: list[tuple[Mapping[str, Any], int]]) -> list[float]:
-        """All figures of all steps, fetched at once where they are on the training device."""
+        """All figures of all steps, fetched at once where they are scalars on one device."""
         figures = [value for row, _ in steps for value in row.values()]
+        if figures and all(isinstance(value, Tensor) for value in figures):
+            with suppress(RuntimeError), torch.no_grad():  # RuntimeError: different shapes or devices
+                stacked = torch.stack(figures)
+                if stacked.dim() == 1:
+                    fetched: list[float] = stacked.tolist()
+                    return fetched
         for row, _ in steps:
             for name, value in row.items():
                 if isinstance(value, Tensor) and value.numel() != 1:
                     raise ValueError(f"step() must give scalars, but {name!r} has the shape {tuple(value.shape)}")
-        if not figures:
-            return []
-        if all(isinstance(value, Tensor) and value.device == figures[0].device for value in figures):
-            fetched: list[float] = torch.stack([value.detach().reshape(()).double() for value in figures]).tolist()
-            return fetched
         return [float(value) for value in figures]

@@ -1,4 +1,4 @@
-"""A phase on disk: where it stands, its checkpoint ``last`` and the weights ``best``."""
+"""A phase as it is kept: where it stands, how it ended, its checkpoint ``last`` and the weights ``best``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from dlkit.runtime.checkpoint import read_checkpoint, write_checkpoint, write_te
 
 if TYPE_CHECKING:
     from dlkit.runtime.runtime import Runtime
+
+Reason = Literal["epochs", "patience", "max_time"]
 
 FORMAT = 1
 """Version of the checkpoint's tree."""
@@ -34,6 +36,30 @@ class RunLike(Protocol):
 
     def checkpoint_path(self, phase: str, which: Literal["last", "best"]) -> Path:
         """Where a phase's checkpoint lies; its directory exists."""
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How a phase ended.
+
+    Attributes:
+        phase: its name.
+        epochs: completed ones.
+        steps: batches seen.
+        seconds: of training, validation and saving, over all processes that had a part in it.
+        reason: all epochs done, no improvement for ``patience`` epochs, or ``max_time`` is over.
+        best_epoch, best_value: where ``validate`` was given; epochs count from 1.
+        resumed: an earlier process began it.
+    """
+
+    phase: str
+    epochs: int
+    steps: int
+    seconds: float
+    reason: Reason
+    best_epoch: int | None
+    best_value: float | None
+    resumed: bool
 
 
 @dataclass

@@ -15,9 +15,9 @@ from torch.utils.weak import WeakIdKeyDictionary
 from dlkit.options import RuntimeOptions, TrainOptions
 from dlkit.runtime.batches import Batch, Feed, cut
 from dlkit.runtime.device import available_threads, configure, resolve_device, resolve_precision
-from dlkit.runtime.fit import Fit, FitResult
+from dlkit.runtime.fit import Fit
 from dlkit.runtime.optimizers import Parameters, make_optimizer
-from dlkit.runtime.phase import RunLike
+from dlkit.runtime.phase import FitResult, RunLike
 from dlkit.runtime.update import LossFunction, Updater
 
 if TYPE_CHECKING:

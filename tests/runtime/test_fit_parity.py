@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fakes import FakeRun, FakeSplit
+from runtime_fakes import FakeRun, FakeSplit
 from torch import Tensor, nn
 from torch.nn import functional as F
 
