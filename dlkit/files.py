@@ -10,7 +10,35 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dlkit.errors import DataError, DlkitError
+from dlkit.errors import DataError, DlkitError, UsageError
+
+
+def user_path(text: str) -> Path:
+    """A path as people type it, with ``~``.
+
+    Raises:
+        UsageError: ``~name`` of nobody.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{text!r}: there is no such home directory.") from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the file system refuses within the block into an error for the user.
+
+    Raises:
+        DlkitError: with the reason; the ``OSError`` is its cause.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DlkitError(
+            f"Cannot write {str(path)!r}: {error.strerror or error}.",
+            "Free some space, or choose another place (--runs DIR, --out PATH); what was written before is intact.",
+        ) from error
 
 
 @contextmanager
@@ -22,20 +50,16 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """
     temporary: Path | None = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".tmp")
-        os.close(descriptor)
-        temporary = Path(name)
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())  # some writers make a file of their own in its place
-        _sync(temporary)
-        temporary.replace(target)
-        _sync(target.parent)
-    except OSError as error:
-        raise DlkitError(
-            f"Cannot write {str(target)!r}: {error.strerror or error}.",
-            "Free some space, or choose another place (--runs DIR, --out PATH); what was written before is intact.",
-        ) from error
+        with writing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".tmp")
+            os.close(descriptor)
+            temporary = Path(name)
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())  # some writers make a file of their own in its place
+            _sync(temporary)
+            temporary.replace(target)
+            _sync(target.parent)
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

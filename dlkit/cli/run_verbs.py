@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from dlkit.cli.shared import DEVICE, make_display, make_runtime, opened, output_flags, run_argument, show_run
+from dlkit.files import user_path
 
 
 @click.command("resume")
@@ -73,7 +72,7 @@ def encode(run: str, runs: str, data: str | None, out: str, device: str | None, 
     display = make_display(quiet, as_json)
     opened_run = opened(run, runs)
     summary = write_codes(
-        opened_run, Path(out).expanduser(), display, data=data, runtime=make_runtime(opened_run, device, display)
+        opened_run, user_path(out), display, data=data, runtime=make_runtime(opened_run, device, display)
     )
     display.text(f"Wrote {summary['images']:,} codes of {summary['size']} units to {summary['path']}")
     display.result(summary)
@@ -104,7 +103,7 @@ def export(
     from dlkit.export import export_run
 
     display = make_display(quiet, as_json)
-    target = None if out is None else Path(out).expanduser()
+    target = None if out is None else user_path(out)
     done = export_run(opened(run, runs), format_name, target, display=display, data=data, overwrite=overwrite)
     display.text(
         f"Wrote {done.path} ({done.size:,} bytes); on {done.images:,} images it differs from the model by at most "

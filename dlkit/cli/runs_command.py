@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dlkit.cli.shared import RUNS, make_display, opened, output_flags
 from dlkit.errors import DlkitError, UsageError
+from dlkit.files import user_path
 
 if TYPE_CHECKING:
     from dlkit.run import Run
@@ -29,7 +29,7 @@ def runs(ctx: click.Context, runs: str, quiet: bool, as_json: bool) -> None:
     from dlkit.run.run import Run
 
     display = make_display(quiet, as_json)
-    rows = [_row(Run(path)) for path in list_runs(Path(runs).expanduser())]
+    rows = [_row(Run(path)) for path in list_runs(user_path(runs))]
     if not rows:
         display.info(f"There are no runs under {runs!r}.")
     display.runs_table(rows)
@@ -45,11 +45,11 @@ def compare(ctx: click.Context, names: tuple[str, ...], quiet: bool, as_json: bo
     if len(names) < 2:
         raise UsageError("Comparing takes two runs or more.", "For example: dlkit runs compare digits-001 latest")
     display = make_display(quiet, as_json)
-    found = [opened(name, ctx.obj) for name in names]
+    found = _labelled([opened(name, ctx.obj) for name in names])
     options, figures = _differences(found), _figures(found)
     display.table(options, "Options that differ")
     display.table(figures, "Figures")
-    display.result({"runs": [run.path for run in found], "options": options, "figures": figures})
+    display.result({"runs": [run.path for run in found.values()], "options": options, "figures": figures})
 
 
 @runs.command("remove")
@@ -58,7 +58,11 @@ def compare(ctx: click.Context, names: tuple[str, ...], quiet: bool, as_json: bo
 @click.pass_context
 def remove(ctx: click.Context, names: tuple[str, ...], yes: bool) -> None:
     """Remove runs with everything in them, after asking."""
-    for run in [opened(name, ctx.obj) for name in names]:
+    from dlkit.run.directory import find_run
+    from dlkit.run.run import Run
+
+    # Found, not opened: a run that cannot be read can be removed.
+    for run in [Run(path) for path in dict.fromkeys(find_run(name, user_path(ctx.obj)) for name in names)]:
         files = sum(1 for path in run.path.rglob("*") if path.is_file())
         question = f"Remove {run.path} ({files} files)? There is no way back."
         if not yes and not click.confirm(question, err=True):
@@ -80,29 +84,50 @@ def _row(run: Run) -> dict[str, Any]:
     row: dict[str, Any] = {"run": run.name, "technique": run.path.parent.name}
     try:
         status, rows = run.status, run.metrics()
-        row |= {"data": run.spec.name, "status": status.get("status", "unknown"), "since": status.get("since", "")}
+        row |= {"data": run.spec.name, "status": _state(run, status), "since": status.get("since", "")}
         row["epochs"] = rows[-1]["epoch"] if rows else 0
         row["figure"] = run.load_evaluation() or ""
-    except (DlkitError, KeyError, ValueError) as error:
+    except (DlkitError, KeyError) as error:
         row["status"] = f"unreadable: {str(error).splitlines()[0]}"
     return row
 
 
-def _differences(found: Iterable[Run]) -> list[dict[str, Any]]:
-    plain = {_label(run): run.settings.to_plain() for run in found}
+def _state(run: Run, status: Mapping[str, Any]) -> str:
+    """The recorded status, unless it says that the run is being trained and nobody does: killed, or out of power."""
+    recorded = str(status.get("status", "new"))
+    if recorded not in ("training", "trained"):
+        return recorded
+    try:
+        with run.locked():
+            return "stopped"
+    except DlkitError:  # another process has it, or the directory cannot be written
+        return recorded
+
+
+def _differences(found: Mapping[str, Run]) -> list[dict[str, Any]]:
+    plain = {label: run.settings.to_plain() for label, run in found.items()}
     names = dict.fromkeys(name for values in plain.values() for name in values)
     rows = [{"option": name} | {label: values.get(name, "") for label, values in plain.items()} for name in names]
     return [row for row in rows if len({str(value) for key, value in row.items() if key != "option"}) > 1]
 
 
-def _figures(found: Iterable[Run]) -> list[dict[str, Any]]:
+def _figures(found: Mapping[str, Run]) -> list[dict[str, Any]]:
     rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for run in found:
+    for label, run in found.items():
         for metric in run.load_evaluation() or ():
             row = rows.setdefault((metric.name, metric.split), {"figure": metric.label, "split": metric.split})
-            row[_label(run)] = metric.value
+            row[label] = metric.value
     return list(rows.values())
 
 
-def _label(run: Run) -> str:
-    return f"{run.path.parent.name}/{run.name}"
+def _labelled(found: Sequence[Run]) -> dict[str, Run]:
+    """Short names of the runs, or their paths where runs of two roots have the same name.
+
+    Raises:
+        UsageError: a run is named twice.
+    """
+    unique = {run.path: run for run in found}
+    if len(unique) < len(found):
+        raise UsageError("A run cannot be compared with itself.", "Name different runs.")
+    short = {f"{path.parent.name}/{path.name}": run for path, run in unique.items()}
+    return short if len(short) == len(unique) else {str(path): run for path, run in unique.items()}

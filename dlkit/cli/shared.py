@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from dlkit.files import user_path
+
 if TYPE_CHECKING:
     from dlkit.display import Display
     from dlkit.run import Run
@@ -37,7 +39,7 @@ def opened(reference: str, runs: str) -> Run:
     """The run that the argument names (heavy import)."""
     from dlkit.run import open_run
 
-    return open_run(reference, Path(runs).expanduser())
+    return open_run(reference, user_path(runs))
 
 
 def make_display(quiet: bool, as_json: bool) -> Display:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from pathlib import Path
 
 from dlkit.errors import DlkitError, UsageError
+from dlkit.files import writing
 
-CONFIG = "config.toml"
+CONFIG, SPEC = "config.toml", "data.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
@@ -50,18 +52,35 @@ def safe_name(text: str) -> str:
 
 
 def point_latest(root: Path, run: Path) -> None:
-    """Let ``root/latest`` (a symbolic link) name this run."""
+    """Let ``root/latest`` (a symbolic link) name this run.
+
+    Raises:
+        DlkitError: something else is in its place, or there can be no link.
+    """
     link = root / "latest"
-    temporary = root / f".latest-{os.getpid()}"
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(run.relative_to(root), target_is_directory=True)
-    temporary.replace(link)
+    temporary = root / f".latest-{os.getpid()}-{threading.get_ident()}"
+    with writing(link):
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(os.path.relpath(run, root), target_is_directory=True)
+        try:
+            temporary.replace(link)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def is_run(path: Path) -> bool:
+    """Whether a directory is a run; a ``config.toml`` alone may be anybody's."""
+    try:
+        return (path / CONFIG).is_file() and (path / SPEC).is_file()
+    except (OSError, ValueError):  # no permission, a name too long, a null byte
+        return False
 
 
 def list_runs(root: Path) -> list[Path]:
     """All runs under ``root``, oldest first."""
     found = [path.parent for path in root.glob(f"*/*/{CONFIG}") if not path.parent.is_symlink()]
-    return sorted(found, key=lambda path: ((path / CONFIG).stat().st_ctime_ns, path.name))
+    # The spec is written once; resuming writes the config again.
+    return sorted(filter(is_run, found), key=lambda path: ((path / SPEC).stat().st_mtime_ns, path.name))
 
 
 def find_run(reference: str, root: Path) -> Path:
@@ -70,10 +89,8 @@ def find_run(reference: str, root: Path) -> Path:
     Raises:
         UsageError: there is none, or several have the name.
     """
-    as_path = Path(reference).expanduser()
-    if reference == "latest":
-        as_path = root / "latest"
-    if (as_path / CONFIG).is_file():
+    as_path = root / "latest" if reference == "latest" else Path(os.path.expanduser(reference))  # noqa: PTH111
+    if reference and is_run(as_path):
         return as_path.resolve()
     matches = [path for path in list_runs(root) if reference in (path.name, f"{path.parent.name}/{path.name}")]
     if len(matches) == 1:

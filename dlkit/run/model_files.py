@@ -44,10 +44,15 @@ def load_state(directory: Path) -> State:
             raise ValueError(f"{TENSORS} is not the file that {PLAIN} names")
         return State(load_file(directory / TENSORS), plain["state"])
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
-        raise DataError(
-            f"The model of {str(directory)!r} cannot be read: {error}.",
-            f"`dlkit resume {directory}` writes it again from the last checkpoint, if model.json is removed.",
-        ) from error
+        raise unreadable(directory, error) from error
+
+
+def unreadable(directory: Path, error: Exception) -> DataError:
+    """What to say of a model that cannot be loaded."""
+    return DataError(
+        f"The model of {str(directory)!r} cannot be read: {error}.",
+        f"`dlkit resume {directory}` writes it again from the last checkpoint.",
+    )
 
 
 def _sha256(path: Path) -> str:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dlkit.data.spec import DataSpec
 from dlkit.discovery import registry
-from dlkit.errors import DataError, UsageError
-from dlkit.files import read_json, write_json, write_text
+from dlkit.errors import DlkitError, UsageError
+from dlkit.files import user_path, write_json, write_text, writing
 from dlkit.metrics import Metrics
 from dlkit.run.directory import CONFIG, create_directory, find_run, point_latest, safe_name
+from dlkit.run.reading import read_metrics, read_object, read_rows, read_sessions, read_spec
 from dlkit.settings import Settings, settings_from_toml
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Run:
     @classmethod
     def create(cls, settings: Settings, spec: DataSpec) -> Run:
         """Make the directory of a new run, with its config and data spec; ``latest`` names it from now on."""
-        root = Path(settings.run.runs).expanduser()
+        root = user_path(settings.run.runs)
         name = settings.run.name or safe_name(spec.name)
         run = cls(create_directory(root, settings.card.name.replace("/", "-"), name).resolve())
         write_json(run.path / "data.json", spec.to_json())
@@ -99,20 +100,14 @@ class Run:
         Raises:
             DataError: ``data.json`` is missing or broken.
         """
-        plain = read_json(self.path / "data.json")
-        try:
-            return DataSpec.from_json(plain)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"{str(self.path / 'data.json')!r} is not a data spec: {error!r}.") from error
+        return read_spec(self.path / "data.json")
 
     # --- status, environment, log ---------------------------------------------------------------------------
 
     @property
     def status(self) -> dict[str, Any]:
         """``{"status": …, "since": …}`` and what else was recorded with it; empty before the first."""
-        path = self.path / "status.json"
-        plain: dict[str, Any] = read_json(path) if path.is_file() else {}
-        return plain
+        return read_object(self.path / "status.json")
 
     def set_status(self, status: Status, **details: Any) -> None:
         """Record what the run is now."""
@@ -127,15 +122,14 @@ class Run:
     @property
     def environments(self) -> list[dict[str, Any]]:
         """One entry per session, oldest first."""
-        path = self.path / "environment.json"
-        sessions: list[dict[str, Any]] = read_json(path) if path.is_file() else []
-        return sessions
+        return read_sessions(self.path / "environment.json")
 
     def log(self, message: str) -> None:
         """Append a line to ``log.txt``."""
         stamp = datetime.now(UTC).isoformat(timespec="seconds")
         text = message.encode("utf-8", "backslashreplace").decode()
-        with (self.path / "log.txt").open("a", encoding="utf-8") as file:
+        path = self.path / "log.txt"
+        with writing(path), path.open("a", encoding="utf-8") as file:
             file.write(f"{stamp}  {text}\n")
 
     @contextmanager
@@ -144,11 +138,18 @@ class Run:
 
         Raises:
             UsageError: another process does.
+            DlkitError: the directory cannot be written, or its file system has no locks.
         """
-        with (self.path / ".lock").open("a") as file:
+        path = self.path / ".lock"
+        with writing(path):
+            file = path.open("a")
+        with file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, whatever ends it
-            except OSError:
+                with writing(path):
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, whatever ends it
+            except DlkitError as error:
+                if not isinstance(error.__cause__, BlockingIOError):
+                    raise
                 raise UsageError(
                     f"Another process is training {str(self.path)!r}.", "Wait until it ends, or stop it first."
                 ) from None
@@ -158,12 +159,14 @@ class Run:
 
     def record(self, row: Mapping[str, Any]) -> None:
         """Append one line to ``metrics.jsonl``; figures that are not finite become strings."""
-        if self._metrics_file is None:
-            self._metrics_file = (self.path / "metrics.jsonl").open("ab")
+        path = self.path / "metrics.jsonl"
         plain = {key: value if not isinstance(value, float) or abs(value) < float("inf") else str(value)
                  for key, value in row.items()}  # fmt: skip
-        self._metrics_file.write(json.dumps(plain, allow_nan=False).encode() + b"\n")
-        self._metrics_file.flush()
+        with writing(path):
+            if self._metrics_file is None:
+                self._metrics_file = path.open("ab")
+            self._metrics_file.write(json.dumps(plain, allow_nan=False).encode() + b"\n")
+            self._metrics_file.flush()
 
     def metrics_position(self) -> int:
         """Bytes of ``metrics.jsonl`` so far, all of them on disk."""
@@ -180,12 +183,12 @@ class Run:
             os.truncate(path, position)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The rows of ``metrics.jsonl``; a last line that was cut off by a crash is left out."""
-        path = self.path / "metrics.jsonl"
-        if not path.exists():
-            return []
-        lines = path.read_text(encoding="utf-8").split("\n")
-        return [json.loads(line) for line in lines[:-1] if line]
+        """The rows of ``metrics.jsonl``; a last line that was cut off by a crash is left out.
+
+        Raises:
+            DataError: a whole line is not a JSON object.
+        """
+        return read_rows(self.path / "metrics.jsonl")
 
     def tell(self, hook: str, **facts: Any) -> None:
         """Call a hook of the loggers among the plugins; one that fails is reported once and stops nothing."""
@@ -228,19 +231,27 @@ class Run:
         Raises:
             DataError: the run has no model yet, or its files are broken.
         """
-        from dlkit.run.model_files import load_state
+        from dlkit.run.model_files import load_state, unreadable
 
-        settings = self.settings
-        return settings.card.load().load(load_state(self.path), settings.options, self.spec)
+        settings, state = self.settings, load_state(self.path)
+        implementation = settings.card.load()
+        try:
+            return implementation.load(state, settings.options, self.spec)
+        except (RuntimeError, KeyError, TypeError, ValueError) as error:  # tensors of other names or shapes
+            raise unreadable(self.path, error) from error
 
     def save_evaluation(self, metrics: Metrics, notices: tuple[str, ...] = ()) -> None:
         """Keep the figures of the run's own data."""
         write_json(self.path / "evaluation.json", {"metrics": metrics.to_json(), "notices": list(notices)})
 
     def load_evaluation(self) -> Metrics | None:
-        """The figures that were kept, if any."""
+        """The figures that were kept, if any.
+
+        Raises:
+            DataError: the file does not hold figures.
+        """
         path = self.path / "evaluation.json"
-        return Metrics.from_json(read_json(path)["metrics"]) if path.is_file() else None
+        return read_metrics(path) if path.is_file() else None
 
 
 def open_run(reference: str, root: Path = Path("runs")) -> Run:
@@ -251,7 +262,7 @@ def open_run(reference: str, root: Path = Path("runs")) -> Run:
     """
     run = Run(find_run(reference, root))
     found = run.status.get("format", FORMAT)
-    if not isinstance(found, int) or found > FORMAT:
+    if type(found) is not int or found > FORMAT:
         raise UsageError(
             f"{str(run.path)!r} has the layout {found!r}; this dlkit knows layouts up to {FORMAT}.", "Upgrade dlkit."
         )
