@@ -180,7 +180,8 @@ def _flatten(image: Image.Image, channels: int) -> Image.Image:
         image = white
     elif image.mode not in ("1", "L", "RGB"):
         image = image.convert("RGB")  # palette, CMYK, YCbCr, LAB, HSV
-    return image.convert("L" if channels == 1 else "RGB")
+    wanted = "L" if channels == 1 else "RGB"
+    return image if image.mode == wanted else image.convert(wanted)
 
 
 def _deep(image: Image.Image) -> Image.Image:

@@ -47,8 +47,8 @@ def load_data(
             training image is left, or ``like`` does not know one of the classes.
     """
     display = progress or Display(quiet=True)
-    source = source_of(options.data)
     listing = resolve(options.data, display)
+    source = source_of(options.data)
     if workers is not None and isinstance(listing.images, FileImages):
         listing.images.workers = workers
     if len(listing.images) == 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +16,7 @@ from dlkit.data.names import DATASETS, DatasetCard
 from dlkit.data.npz import list_npz
 from dlkit.data.text import shown
 from dlkit.display import Display
-from dlkit.errors import DataError
+from dlkit.errors import DataError, PluginError
 from dlkit.options.suggest import did_you_mean
 
 _FORMS = "a data set's name, a folder, a CSV manifest, an .npz archive or IDX files"
@@ -43,30 +43,38 @@ def resolve(data: str, display: Display) -> Listing:
     card = catalog().get(data.lower())
     if card is not None:
         return _named(card, data, display)
-    path = Path(data).expanduser()
     try:
-        if path.is_dir():
-            return _folder(path)
-        if path.is_file():
-            return _file(path)
-    except ValueError as error:  # a null byte
-        raise DataError(f"{shown(data)!r} is not a path: {error}") from error
+        found = _at_path(Path(data).expanduser())
+    except (OSError, RuntimeError) as error:  # no permission, too long a name, no such user
+        raise DataError(f"{shown(data)!r} cannot be looked at: {shown(error)}") from error
+    if found is None:
+        raise _nothing(data)
+    return found
+
+
+def _at_path(path: Path) -> Listing | None:
+    """What a path, or the beginning of one, leads to."""
+    if "\0" in str(path):
+        return None
+    if path.is_dir():
+        parts = idx_parts(path)
+        return list_idx_parts(parts, shown(path.resolve().name)) if parts else list_folder(path)
+    if path.is_file():
+        return _file(path)
     parts = idx_parts(path.parent, path.name)
     if parts:
         return list_idx_parts(parts, shown(path.name))
     single = idx_single(path.parent, path.name)
-    if single is not None:
-        return list_idx_file(single)
-    raise _nothing(data)
+    return None if single is None else list_idx_file(single)
 
 
 def _named(card: DatasetCard, data: str, display: Display) -> Listing:
     from dlkit.data.download import provide
 
+    loader = _loader(card)
     folder = provide(card, display)
-    module, _, function = card.loader.partition(":")
     try:
-        listing: Listing = getattr(import_module(module), function)(card, folder)
+        listing = loader(card, folder)
     except (OSError, KeyError, ValueError) as error:  # what unpacked files that were changed since can cause
         raise DataError(
             f"The data set {card.name!r} in {shown(folder)} cannot be read: {type(error).__name__}: {shown(error)}",
@@ -78,11 +86,21 @@ def _named(card: DatasetCard, data: str, display: Display) -> Listing:
     return listing
 
 
-def _folder(path: Path) -> Listing:
-    parts = idx_parts(path)
-    if parts:
-        return list_idx_parts(parts, shown(path.resolve().name))
-    return list_folder(path)
+def _loader(card: DatasetCard) -> Callable[[DatasetCard, Path], Listing]:
+    """Import what reads the data set.
+
+    Raises:
+        PluginError: the plugin that brings it names no such function.
+    """
+    try:
+        module, _, function = card.loader.partition(":")
+        loader: Callable[[DatasetCard, Path], Listing] = getattr(import_module(module), function)
+    except Exception as error:
+        raise PluginError(
+            f"Data set {card.name!r}: its loader cannot be imported: {type(error).__name__}: {error}",
+            "Reinstall or update the package that ships it, or report this to its authors.",
+        ) from error
+    return loader
 
 
 def _file(path: Path) -> Listing:

@@ -147,5 +147,9 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     (tmp_path / "x.doc").write_text("x")
     with pytest.raises(DataError, match="no images here"):
         load_data(DataOptions(data=str(tmp_path)))
+    with pytest.raises(DataError, match="cannot be looked at"):
+        load_data(DataOptions(data="x" * 5000))
+    with pytest.raises(DataError):
+        load_data(DataOptions(data="x\0y"))
     with pytest.raises(DataError, match="cannot be used"):
         load_data(DataOptions(data=str(tmp_path / "x.doc")))
