@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def _denormals() -> Iterator[None]:
+    """A runtime flushes denormal numbers in the whole process, and Hypothesis refuses to draw floats then."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_flush_denormal(False)
 
 
 def shapes(count: int = 96, *, side: int = 8, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
