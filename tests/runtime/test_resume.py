@@ -82,7 +82,7 @@ def test_a_finished_training_is_given_back_untouched(tmp_path: Path) -> None:
     assert all(result.resumed for result in results_again)
 
 
-@pytest.mark.parametrize(("moments", "signum"), [(4, signal.SIGKILL), (4, signal.SIGTERM), (4, signal.SIGINT)])
+@pytest.mark.parametrize(("moments", "signum"), [(3, signal.SIGKILL), (1, signal.SIGTERM), (1, signal.SIGINT)])
 def test_killed_at_random_moments(tmp_path: Path, moments: int, signum: signal.Signals) -> None:
     kill_and_resume(tmp_path, moments, signum)
 

@@ -115,7 +115,7 @@ def child(target: Path, every: float) -> None:
         with interruptible():
             target.mkdir(exist_ok=True)
             (target / "begun").touch()
-            tensors, _, _ = train(target, epochs=12, every=every, before_step=lambda _: time.sleep(0.01))
+            tensors, _, _ = train(target, epochs=8, every=every, before_step=lambda _: time.sleep(0.01))
     except Interrupted as error:
         sys.exit(error.exit_code)
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, target / "final.safetensors")
