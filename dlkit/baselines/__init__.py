@@ -3,6 +3,7 @@
 Each is a thin use of scikit-learn, SciPy or scikit-image, with the conventions that make figures comparable.
 """
 
+from dlkit.baselines.codes import code_metrics
 from dlkit.baselines.filters import best_filter
 from dlkit.baselines.pca import PCABaseline
 from dlkit.baselines.probes import knn_accuracy, linear_probe_accuracy, wilson_interval
@@ -12,6 +13,7 @@ __all__ = [
     "PCABaseline",
     "Quality",
     "best_filter",
+    "code_metrics",
     "image_quality",
     "knn_accuracy",
     "linear_probe_accuracy",
