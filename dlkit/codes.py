@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dlkit.data import load_data
 from dlkit.errors import UsageError
 from dlkit.files import atomic_path
 from dlkit.runtime import Runtime
+from dlkit.session import load_for, ready
 from dlkit.technique import Encodes
 
 if TYPE_CHECKING:
@@ -36,14 +35,13 @@ def write_codes(
     """
     if target.exists():
         raise UsageError(f"{str(target)!r} exists, and nothing is overwritten.", "Choose another file with --out.")
-    technique = run.load_technique()
+    runtime = runtime or Runtime(run.settings.runtime, display)
+    technique = ready(run, runtime)
     if not isinstance(technique, Encodes):
         raise UsageError(
             f"A run of {run.technique} does not encode.", "`dlkit info NAME` says what a technique can do."
         )
-    runtime = runtime or Runtime(run.settings.runtime, display)
-    options = run.settings.data if data is None else dataclasses.replace(run.settings.data, data=data)
-    loaded = load_data(options, like=run.spec, progress=display)
+    loaded = load_for(run, display, data=data)
     splits = [split for split in (loaded.train, loaded.val, loaded.test) if len(split)]
     arrays: dict[str, Any] = {
         "codes": np.concatenate([encode_split(technique, split, runtime).numpy() for split in splits]),
@@ -51,7 +49,7 @@ def write_codes(
     }
     if all(split.labels is not None for split in splits):
         arrays["labels"] = np.concatenate([split.labels.numpy() for split in splits if split.labels is not None])
-        arrays["classes"] = np.array(loaded.spec.classes)
+        arrays["classes"] = np.array(loaded.spec.classes, dtype=str)
     if all(split.files is not None for split in splits):
         arrays["files"] = np.array([str(file) for split in splits for file in split.files or ()])
     with atomic_path(target) as temporary, temporary.open("wb") as file:

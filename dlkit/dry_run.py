@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from dlkit.data import load_data
 from dlkit.options import TrainOptions
 from dlkit.runtime import Runtime, count_parameters, estimate_memory
-from dlkit.session import build_technique
+from dlkit.session import build_technique, load_training_data
 
 if TYPE_CHECKING:
     from dlkit.data.spec import DataSpec
@@ -24,14 +23,12 @@ def dry_run(settings: Settings, display: Display) -> None:
         DlkitError: whatever would stop the training before it starts.
     """
     runtime = Runtime(settings.runtime, display)
-    data = load_data(settings.data, progress=display)
+    data = load_training_data(settings, display)
     technique = build_technique(settings, data.spec, runtime)
     phases = [_phase(phase, data.spec, settings) for phase in technique.plan()]
     display.text(settings.to_toml())
     display.table([{"data": key, "is": value} for key, value in _data(data.spec).items()], "Data")
     display.table([_row(phase) for phase in phases], f"Phases on {runtime.device}, {runtime.precision}")
-    for notice in data.notices:
-        display.warn(notice)
     display.result(
         {
             "options": settings.to_plain(),

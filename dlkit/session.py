@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dlkit.data import load_data
+from dlkit.data.resolve import catalog
 from dlkit.discovery import registry
 from dlkit.errors import DataError, DlkitError, Interrupted
+from dlkit.files import user_path
 from dlkit.metrics import Metrics
 from dlkit.report import Picture, plots, save_pictures, write_report
 from dlkit.run import Run
@@ -38,9 +40,10 @@ def train(settings: Settings, display: Display) -> Run:
     Raises:
         DlkitError: see :mod:`dlkit.errors`; a run that has begun says in its ``status.json`` how it ended.
     """
+    settings = _anchored(settings)
     with interruptible():
         runtime = Runtime(settings.runtime, display)
-        data = _load_training_data(settings, display)
+        data = load_training_data(settings, display)
         technique = build_technique(settings, data.spec, runtime)
         run = Run.create(settings, data.spec)
         display.info(f"Run {run.path}")
@@ -62,7 +65,7 @@ def resume(run: Run, display: Display, *, changes: Mapping[str, object] | None =
     settings = _changed(run, changes or {})
     with interruptible():
         runtime = Runtime(settings.runtime, display)
-        data = _load_training_data(settings, display)
+        data = load_training_data(settings, display)
         if data.spec.fingerprint != run.spec.fingerprint:
             raise DataError(
                 f"The data {settings.data.data!r} is not what {run.name} was trained on: images, labels or splits "
@@ -95,11 +98,35 @@ def evaluate(run: Run, display: Display, *, data: str | None = None, runtime: Ru
     Raises:
         DataError: the data does not fit, or the run has no model yet.
     """
-    options = run.settings.data if data is None else dataclasses.replace(run.settings.data, data=data)
+    runtime = runtime or Runtime(run.settings.runtime, display)
+    technique = ready(run, runtime)
+    return technique.evaluate(load_for(run, display, data=data), runtime)
+
+
+def ready(run: Run, runtime: Runtime) -> Technique[Any]:
+    """A run's trained technique, on the runtime's device.
+
+    Raises:
+        DataError: the run has no model yet, or it cannot be read.
+    """
     technique = run.load_technique()
-    return technique.evaluate(
-        load_data(options, like=run.spec, progress=display), runtime or Runtime(run.settings.runtime, display)
-    )
+    runtime.prepare(technique.inference_module())
+    return technique
+
+
+def load_for(run: Run, display: Display, *, data: str | None = None) -> ImageData:
+    """The run's own data, or other data brought into the same form; what is odd about it is told.
+
+    Raises:
+        DataError: it cannot be read, or does not fit.
+    """
+    options = run.settings.data if data is None else dataclasses.replace(run.settings.data, data=data)
+    loaded = load_data(options, like=run.spec, progress=display)
+    for notice in loaded.notices:
+        display.warn(notice)
+    if data is None and loaded.spec.fingerprint != run.spec.fingerprint:
+        display.warn(f"The data {options.data!r} has changed since {run.name} was trained on it.")
+    return loaded
 
 
 def _carry_out(run: Run, technique: Technique[Any], data: ImageData, runtime: Runtime, display: Display) -> None:
@@ -162,7 +189,12 @@ def _note_failure(run: Run, error: BaseException) -> None:
         return  # a full disk, say: the error under way tells more than that its record failed
 
 
-def _load_training_data(settings: Settings, display: Display) -> ImageData:
+def load_training_data(settings: Settings, display: Display) -> ImageData:
+    """The data that the settings name, fit for training; what is odd about it is told.
+
+    Raises:
+        DataError: it cannot be read, or lacks the labels that the technique needs.
+    """
     data = load_data(settings.data, progress=display)
     for notice in data.notices:
         display.warn(notice)
@@ -171,18 +203,26 @@ def _load_training_data(settings: Settings, display: Display) -> ImageData:
             f"{settings.card.name} needs labels, which {settings.data.data!r} has not.",
             "Put the images in one folder per class, or give a manifest with a label column.",
         )
-    if len(data.train) == 0:
-        raise DataError(f"{settings.data.data!r} has no training images.", "See `dlkit data` for what was found.")
     return data
+
+
+def _anchored(settings: Settings) -> Settings:
+    """The settings with the data's path made absolute, so that the run finds it from any directory."""
+    if settings.data.data.lower() in catalog():
+        return settings
+    path = str(user_path(settings.data.data).absolute())
+    return dataclasses.replace(settings, data=dataclasses.replace(settings.data, data=path))
 
 
 def _changed(run: Run, changes: Mapping[str, object]) -> Settings:
     """The run's settings with the changed options, and the horizon of its schedule kept unless it is restated."""
     before = run.settings
-    if "epochs" in changes and "schedule" not in changes:
-        horizon = getattr(before.options, "schedule_epochs", None) or getattr(before.options, "epochs", None)
-        changes = {"schedule_epochs": horizon, **changes}
+    planned = getattr(before.options, "epochs", None)
+    if "schedule" in changes:
+        changes = {"schedule_epochs": changes.get("epochs", planned), **changes}
+    elif "epochs" in changes:
+        changes = {"schedule_epochs": getattr(before.options, "schedule_epochs", None) or planned, **changes}
     settings = resolve(before.card, config=run.path / CONFIG, flags=changes)
     # The same number of threads adds numbers in the same order, so that the result is the same to the bit.
-    threads = settings.runtime.threads or next((e["threads"] for e in run.environments[:1]), None)
+    threads = settings.runtime.threads or next((e.get("threads") for e in run.environments[:1]), None)
     return dataclasses.replace(settings, runtime=dataclasses.replace(settings.runtime, threads=threads))
