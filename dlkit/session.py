@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dlkit.data import load_data
+from dlkit.data.describe import problems
 from dlkit.data.resolve import catalog
 from dlkit.discovery import registry
 from dlkit.errors import DataError, DlkitError, Interrupted
-from dlkit.files import user_path
+from dlkit.files import user_path, write_json
 from dlkit.metrics import Metrics
 from dlkit.report import Picture, plots, save_pictures, write_report
 from dlkit.run import Run
@@ -46,6 +47,7 @@ def train(settings: Settings, display: Display) -> Run:
         data = load_training_data(settings, display)
         technique = build_technique(settings, data.spec, runtime)
         run = Run.create(settings, data.spec)
+        write_json(run.path / "data-problems.json", problems(data))
         display.info(f"Run {run.path}")
         _carry_out(run, technique, data, runtime, display)
     return run
@@ -121,7 +123,7 @@ def load_for(run: Run, display: Display, *, data: str | None = None) -> ImageDat
         DataError: it cannot be read, or does not fit.
     """
     options = run.settings.data if data is None else dataclasses.replace(run.settings.data, data=data)
-    loaded = load_data(options, like=run.spec, progress=display)
+    loaded = load_data(options, like=run.spec, progress=display, workers=run.settings.runtime.workers)
     for notice in loaded.notices:
         display.warn(notice)
     if data is None and loaded.spec.fingerprint != run.spec.fingerprint:
@@ -195,7 +197,7 @@ def load_training_data(settings: Settings, display: Display) -> ImageData:
     Raises:
         DataError: it cannot be read, or lacks the labels that the technique needs.
     """
-    data = load_data(settings.data, progress=display)
+    data = load_data(settings.data, progress=display, workers=settings.runtime.workers)
     for notice in data.notices:
         display.warn(notice)
     if settings.card.needs_labels and not data.spec.classes:

@@ -42,10 +42,17 @@ def facts(data: ImageData) -> dict[str, Any]:
         "original_widths": [low_width, high_width],
         "mean": _channel_values(spec, spec.normalization.mean),
         "std": _channel_values(spec, spec.normalization.std),
+        "fingerprint": spec.fingerprint,
+        **problems(data),
+    }
+
+
+def problems(data: ImageData) -> dict[str, Any]:
+    """What a person should know about the data, as plain JSON: skipped files, duplicates across splits, notices."""
+    return {
         "bad_files": [{"path": bad.path, "reason": bad.reason} for bad in data.bad_files],
         "duplicates": [{"first": list(pair.first), "second": list(pair.second)} for pair in data.duplicates],
         "notices": list(data.notices),
-        "fingerprint": spec.fingerprint,
     }
 
 

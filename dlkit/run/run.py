@@ -35,6 +35,7 @@ class Run:
 
         config.toml        the resolved options; feed it back with --config
         data.json          the data's spec: shape, classes, counts, normalisation, fingerprint
+        data-problems.json files that were skipped, images in two splits, other notices
         environment.json   versions, device, commit, command line; one entry per session
         status.json        training, interrupted, failed, trained (model kept), finished (evaluated, reported)
         metrics.jsonl      a line per epoch
