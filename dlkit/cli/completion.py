@@ -9,6 +9,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from dlkit.errors import DlkitError
+from dlkit.files import write_text
 
 _VARIABLE = "_DLKIT_COMPLETE"
 _MARK = "# dlkit completion"
@@ -54,10 +55,7 @@ def _write(path: Path, text: str) -> None:
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         click.echo(f"{path} is up to date.")
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(path)
+    write_text(path, text)
     click.echo(f"Wrote {path}.")
 
 
