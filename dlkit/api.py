@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from dlkit.export import ExportReport
     from dlkit.technique import Technique
 
-Images = Tensor | Sequence[str | os.PathLike[str]]
-"""Pixels in [0, 1], float32 ``(B, C, H, W)`` in the run's shape, or paths of image files."""
+Images = Tensor | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+"""Pixels in [0, 1], floating ``(B, C, H, W)`` in the run's shape, or the path of an image file, or several."""
 
 
 class Model:
@@ -113,15 +113,18 @@ class Model:
 
     def _pixels(self, images: Images) -> Tensor:
         if isinstance(images, Tensor):
-            if images.ndim != 4 or images.shape[1:] != torch.Size(self.run.spec.shape):
+            shape = self.run.spec.shape
+            if images.ndim != 4 or images.shape[1:] != torch.Size(shape) or not images.is_floating_point():
                 raise UsageError(
-                    f"Images have the shape {tuple(images.shape)}; expected (B, C, H, W) with {self.run.spec.shape}.",
-                    "Give file names to have them resized as the run's data was.",
+                    f"Images are {images.dtype} of shape {tuple(images.shape)}; expected floating-point pixels in "
+                    f"[0, 1], (B, C, H, W) with (C, H, W) = {shape}.",
+                    "Divide 8-bit pixels by 255. Give file names to have images resized as the run's data was.",
                 )
             return images.float()
         from dlkit.data import read_images
 
-        raw = read_images([Path(path) for path in images], self.run.spec)
+        paths = [images] if isinstance(images, str | os.PathLike) else images
+        raw = read_images([Path(path) for path in paths], self.run.spec)
         return raw.float() / 255 if raw.dtype == torch.uint8 else raw
 
 
