@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-FULL = 64
+FULL = 256
 """Steps whose figures are kept before the device is asked for their values."""
 
 

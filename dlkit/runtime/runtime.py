@@ -81,7 +81,8 @@ class Runtime:
     def prepare(self, module: M) -> M:
         """Bring a module to the device in place; do this before its optimizer is made.
 
-        Networks with 2-d convolutions become channels_last, in which they are faster. ``--compile`` compiles it.
+        Networks with 2-d convolutions become channels_last: large ones and bf16 gain up to twice the speed, small
+        ones in fp32 lose nothing. ``--compile`` compiles it.
         """
         module.to(self.device)
         if any(isinstance(part, nn.Conv2d | nn.ConvTranspose2d) for part in module.modules()):

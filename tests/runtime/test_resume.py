@@ -95,7 +95,7 @@ def test_killed_at_twenty_random_moments(tmp_path: Path) -> None:
 def kill_and_resume(path: Path, moments: int, signum: signal.Signals) -> None:
     """Kill a training in a process of its own, ``moments`` times while it works; finish it; compare the bits."""
     context = get_context("forkserver")  # torch is imported once, each process is a fork of that one
-    context.set_forkserver_preload(["torch", "safetensors.torch", "dlkit.runtime.runtime"])
+    context.set_forkserver_preload(["torch", "torch._dynamo", "safetensors.torch", "dlkit.runtime.runtime"])
     draw, kills = random.Random(moments + signum), 0
     while kills < moments:
         (path / "killed" / "begun").unlink(missing_ok=True)
