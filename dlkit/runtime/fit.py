@@ -122,7 +122,7 @@ class Fit:
         if self.options.schedule.has_horizon and self.epochs > self.here.horizon:
             self.runtime.warn(
                 f"The schedule {self.options.schedule} of phase {self.phase!r} ends at epoch {self.here.horizon}; "
-                f"later epochs keep its last learning rate. To stretch it, restate it: --schedule-epochs {self.epochs}."
+                f"later epochs keep its last learning rate. To stretch it, restate it: --schedule {self.options.schedule}."
             )
 
     def _reason(self) -> Reason | None:

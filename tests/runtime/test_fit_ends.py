@@ -131,7 +131,7 @@ def test_a_horizon_is_kept_unless_restated(tmp_path: Path) -> None:
     more = Line(tmp_path, epochs=3, **cosine)
     more.fit()
     assert more.rates == pytest.approx([0.0] * 4)
-    assert "--schedule-epochs 3" in more.display.warnings[0]
+    assert "restate it: --schedule" in more.display.warnings[0]
     restated = Line(tmp_path, epochs=4, schedule_epochs=4, **cosine)
     restated.fit()
     assert restated.rates == pytest.approx([(1 + math.cos(math.pi * step / 16)) / 2 for step in range(12, 16)])
