@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dlkit.baselines.limits import affordable
 from dlkit.baselines.probes import knn_accuracy, linear_probe_accuracy, wilson_interval
 from dlkit.metrics import Metric
 
@@ -40,8 +41,8 @@ def code_metrics(encode: Callable[[Tensor], Tensor], data: ImageData, runtime: R
     """
     if data.held_out is data.train or len(data.spec.classes) < 2:
         return []
-    fit = _labelled(encode, data.train, TRAIN_IMAGES, runtime)
-    test = _labelled(encode, data.held_out, TEST_IMAGES, runtime)
+    fit = _labelled(encode, data.train, affordable(TRAIN_IMAGES, data.spec.shape), runtime)
+    test = _labelled(encode, data.held_out, affordable(TEST_IMAGES, data.spec.shape), runtime)
     if fit is None or test is None:
         return []
     codes, pixels, labels = fit

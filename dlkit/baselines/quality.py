@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from dlkit.metrics import Metric
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,45 @@ def psnr(mse: Tensor) -> Tensor:
     every mean infinite and every comparison void.
     """
     return -10 * torch.log10(mse.clamp_min(1e-10))
+
+
+def quality_metrics(
+    restored: Tensor, targets: Tensor, others: Mapping[str, Tensor], *, split: str, note: str
+) -> Iterator[Metric]:
+    """PSNR, SSIM, MSE and squared error, means over images with intervals, beside those of other methods.
+
+    Args:
+        restored: what the model made, ``(N, C, H, W)``.
+        targets: what it should be, same shape.
+        others: name of a simpler method → what it made, same shape.
+        split: of the images.
+        note: what they are.
+    """
+    own = image_quality(restored, targets)
+    beside = {name: image_quality(images, targets) for name, images in others.items()}
+    for name, label, unit, better in _FIGURES:
+        value, interval = mean_and_interval(getattr(own, name))
+        if math.isnan(value):  # SSIM of images that are smaller than any window
+            continue
+        yield Metric(
+            name=name,
+            label=label,
+            value=value,
+            split=split,
+            unit=unit,
+            better=better,
+            interval=interval,
+            baselines={other: float(getattr(quality, name).mean()) for other, quality in beside.items()},
+            note=note,
+        )
+
+
+_FIGURES: tuple[tuple[str, str, str, Literal["higher", "lower"]], ...] = (
+    ("psnr", "PSNR", "dB", "higher"),
+    ("ssim", "SSIM", "", "higher"),
+    ("mse", "MSE per pixel", "", "lower"),
+    ("squared_error", "squared error per image", "", "lower"),
+)
 
 
 def mean_and_interval(values: NDArray[np.float64]) -> tuple[float, tuple[float, float] | None]:
