@@ -120,9 +120,10 @@ class Fit:
 
     def _warn_of_horizon(self) -> None:
         if self.options.schedule.has_horizon and self.epochs > self.here.horizon:
+            schedule = self.options.schedule
             self.runtime.warn(
-                f"The schedule {self.options.schedule} of phase {self.phase!r} ends at epoch {self.here.horizon}; "
-                f"later epochs keep its last learning rate. To stretch it, restate it: --schedule {self.options.schedule}."
+                f"The schedule {schedule} of phase {self.phase!r} ends at epoch {self.here.horizon}; "
+                f"later epochs keep its last learning rate. To stretch it, restate it: --schedule {schedule}."
             )
 
     def _reason(self) -> Reason | None:
