@@ -24,7 +24,7 @@ unit: $(VENV)/.dlkit-test
 	$(BIN)/pytest
 
 docs: $(VENV)/.dlkit
-	$(BIN)/python -m dlkit.options.reference docs/reference.md
+	$(BIN)/python scripts/reference.py
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
