@@ -14,7 +14,7 @@ from matplotlib.patheffects import withStroke
 from dlkit.metrics import Metric
 from dlkit.report.curves import learning_curves as learning_curves
 from dlkit.report.figures import ARROWS, with_unit
-from dlkit.report.style import BLUE, INK, PALE, PALETTE, bare, empty, plain, show_image, styled
+from dlkit.report.style import BLUE, INK, PALE, PALETTE, Mosaic, empty, plain, styled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,20 +40,16 @@ def image_grid(
     columns = max((len(row) for row in rows), default=0)
     if columns == 0:
         return empty("no images")
-    aspect = rows[0].shape[-1] / rows[0].shape[-2]
-    figure = Figure(figsize=(columns * cell * aspect, len(rows) * cell))
-    grid = figure.subplots(
-        len(rows), columns, squeeze=False, gridspec_kw={"wspace": 0.06 / aspect if aspect > 1 else 0.06, "hspace": 0.06}
-    )
-    for axes, images, title in zip(grid, rows, row_titles, strict=True):
-        for ax, image in zip(axes, images, strict=False):
-            show_image(ax, image)
-        for ax in axes[len(images) :]:
-            ax.set_axis_off()
-        axes[0].text(-0.12, 0.5, plain(title), transform=axes[0].transAxes, ha="right", va="center")
-    for ax, title in zip(grid[0], column_titles or (), strict=False):
-        ax.set_title(plain(title), fontsize=8, fontweight="normal", loc="center", pad=3)
-    return figure
+    mosaic = Mosaic(len(rows), columns, cell * rows[0].shape[-1] / rows[0].shape[-2], cell)
+    for row, (images, title) in enumerate(zip(rows, row_titles, strict=True)):
+        for column, image in enumerate(images):
+            mosaic.show(row, column, image)
+        mosaic.ax.text(-0.12, mosaic.top(row) + 0.5, plain(title), ha="right", va="center")
+    for column, title in enumerate(column_titles or ()):
+        mosaic.ax.text(
+            mosaic.left(column) + mosaic.width / 2, -0.06, plain(title), fontsize=8, ha="center", va="bottom"
+        )
+    return mosaic.finish()
 
 
 def samples(images: Tensor, labels: Tensor | None = None, classes: Sequence[str] = (), columns: int = 12) -> Figure:
@@ -90,18 +86,15 @@ def filters(weights: Tensor, columns: int = 16, limit: int = 128) -> Figure:
     kernels = kernels[kept]
     columns = min(columns, len(kernels))
     count = math.ceil(len(kernels) / columns)
-    figure = Figure(figsize=(columns * 0.55, count * 0.55))
-    axes = list(figure.subplots(count, columns, squeeze=False, gridspec_kw={"wspace": 0.1, "hspace": 0.1}).flat)
-    for ax, kernel in zip(axes, kernels, strict=False):
+    mosaic = Mosaic(count, columns, 0.5, 0.5, gap=0.1)
+    for index, kernel in enumerate(kernels):
+        row, column = divmod(index, columns)
         bound = float(kernel.abs().max()) or 1.0
         if kernel.shape[0] == 3:
-            show_image(ax, kernel / (2 * bound) + 0.5)
+            mosaic.show(row, column, kernel / (2 * bound) + 0.5)
         else:
-            ax.imshow(kernel.mean(0).numpy(), cmap="RdBu_r", vmin=-bound, vmax=bound, interpolation="nearest")
-            bare(ax)
-    for ax in axes[len(kernels) :]:
-        ax.set_axis_off()
-    return figure
+            mosaic.draw(row, column, kernel.mean(0), cmap="RdBu_r", vmin=-bound, vmax=bound)
+    return mosaic.finish()
 
 
 @styled

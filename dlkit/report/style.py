@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from dlkit.report.figures import clean
 
@@ -62,19 +63,50 @@ def plain(text: str) -> str:
     return clean(text).replace("$", r"\$")
 
 
-def show_image(ax: Any, image: Tensor) -> None:
-    """One image ``(C, H, W)``, pixels in [0, 1]: crisp pixels, grey for C = 1, RGB for C = 3, else the mean."""
-    pixels = image.detach().float().cpu().clamp(0, 1)
-    shown = pixels.permute(1, 2, 0) if pixels.shape[0] == 3 else pixels.mean(0)
-    ax.imshow(shown.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    bare(ax)
+class Mosaic:
+    """Many small pictures in rows and columns on one axes, each crisp: an axes for each takes ten times as long.
 
+    Args:
+        rows, columns: how many cells.
+        width, height: of a cell, in inches.
+        gap: between cells, as a share of their height.
+    """
 
-def bare(ax: Any) -> None:
-    """No ticks, a hairline around."""
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.spines[:].set(visible=True, linewidth=0.5, color=PALE)
+    def __init__(self, rows: int, columns: int, width: float, height: float, gap: float = 0.06) -> None:
+        self.width, self.height, self.gap = width / height, 1.0, gap  # a unit is a cell's height
+        self.columns, self.rows = columns, rows
+        self.figure = Figure(figsize=(columns * (width + gap * height), rows * (1 + gap) * height))
+        self.ax: Any = self.figure.add_axes((0, 0, 1, 1))
+        self.ax.set_axis_off()
+
+    def left(self, column: int) -> float:
+        """Where a column begins."""
+        return column * (self.width + self.gap)
+
+    def top(self, row: int) -> float:
+        """Where a row begins; downwards."""
+        return row * (1 + self.gap)
+
+    def show(self, row: int, column: int, image: Tensor) -> None:
+        """One image ``(C, H, W)``, pixels in [0, 1]: grey for C = 1, RGB for C = 3, else the mean of the channels."""
+        pixels = image.detach().float().cpu().clamp(0, 1)
+        shown = pixels.permute(1, 2, 0) if pixels.shape[0] == 3 else pixels.mean(0)
+        self.draw(row, column, shown, cmap="gray", vmin=0, vmax=1)
+
+    def draw(self, row: int, column: int, values: Tensor, **colours: Any) -> None:
+        """An array ``(H, W)`` or ``(H, W, 3)`` with matplotlib's colour arguments, a hairline around."""
+        left, top = self.left(column), self.top(row)
+        extent = (left, left + self.width, top + self.height, top)
+        self.ax.imshow(values.numpy(), extent=extent, aspect="auto", interpolation="nearest", **colours)
+        self.ax.add_patch(
+            Rectangle((left, top), self.width, self.height, fill=False, linewidth=0.5, edgecolor=PALE, zorder=3)
+        )
+
+    def finish(self) -> Figure:
+        """The figure, with all cells in view."""
+        self.ax.set_xlim(0, self.left(self.columns) - self.gap)
+        self.ax.set_ylim(self.top(self.rows) - self.gap, 0)
+        return self.figure
 
 
 def empty(text: str) -> Figure:

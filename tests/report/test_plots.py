@@ -32,10 +32,14 @@ def pixels(figure: Figure) -> np.ndarray:
 def test_image_grid_shows_each_pixel_crisply() -> None:
     image = torch.tensor([[[0.0, 1.0], [0.5, 0.25]]]).expand(3, 1, 2, 2)
     figure = plots.image_grid([image, image[:1]], ["a", "b"], ["1", "2", "3"])
-    shown = [ax.images[0].get_array() for ax in figure.axes if ax.images]
+    shown = figure.axes[0].images
     assert len(shown) == 4
-    assert all(np.allclose(array, image[0, 0]) for array in shown)
-    assert {ax.images[0].get_interpolation() for ax in figure.axes if ax.images} == {"nearest"}
+    assert all(np.allclose(one.get_array(), image[0, 0]) for one in shown)
+    assert {one.get_interpolation() for one in shown} == {"nearest"}
+    places = [tuple(one.get_extent()) for one in shown]
+    assert len(set(places)) == 4
+    assert places[0][:2] == places[3][:2]  # the second row's image stands below the first row's first
+    assert places[3][3] > places[0][2]
     assert {0, 255} <= set(np.unique(pixels(figure)))
     assert {"a", "b", "1", "2", "3"} <= set(texts(figure))
 
@@ -50,14 +54,14 @@ def test_image_grid_takes_rgb_and_clips() -> None:
 def test_filters_are_symmetric_around_white() -> None:
     weights = torch.tensor([[[[-2.0, 0.0, 1.0]]], [[[0.0, 0.0, 0.0]]]])
     figure = plots.filters(weights)
-    limits = [ax.images[0].get_clim() for ax in figure.axes if ax.images]
+    limits = [one.get_clim() for one in figure.axes[0].images]
     assert limits == [(-2.0, 2.0), (-1.0, 1.0)]
 
 
 def test_filters_beyond_the_limit_are_the_strongest_in_their_order() -> None:
     weights = torch.arange(1, 7).float().view(6, 1, 1, 1)[torch.tensor([5, 0, 4, 1, 3, 2])]
     figure = plots.filters(weights, columns=2, limit=3)
-    assert [float(ax.images[0].get_array()) for ax in figure.axes if ax.images] == [6, 5, 4]
+    assert [float(one.get_array().item()) for one in figure.axes[0].images] == [6, 5, 4]
 
 
 @pytest.mark.parametrize("classes", [1, 6, 25])
