@@ -15,7 +15,18 @@ Factory = pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: Factory) -> Path:
+def sources() -> set[str]:
+    """The files of the packages in the checkout, as they were when the wheel was built."""
+    return {
+        path.relative_to(base).as_posix()
+        for base, package in ((ROOT, "dlkit"), (ROOT / "plugins", "dlkit_builtin"))
+        for path in (base / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+@pytest.fixture(scope="session")
+def wheel(sources: set[str], tmp_path_factory: Factory) -> Path:
     """dlkit's wheel."""
     return build_wheel(ROOT, tmp_path_factory.mktemp("wheel"))
 

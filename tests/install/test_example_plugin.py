@@ -5,8 +5,11 @@ from __future__ import annotations
 import ast
 import csv
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,6 +106,18 @@ def test_exported_it_predicts_the_same(used: dict[str, str], with_example: Envir
 
     codes = np.load(with_example.workplace / "codes.npz")["codes"]
     assert codes.shape == (1797, len(exported[0]["code"]))
+
+
+def test_the_examples_own_tests_pass(with_example: Environment) -> None:
+    (site_packages,) = (with_example.python.parents[1] / "lib").glob("python*/site-packages")
+    done = subprocess.run(  # here, where pytest is
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not learns", EXAMPLE / "tests"],
+        cwd=with_example.workplace,
+        env=os.environ | {"PYTHONPATH": str(site_packages)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_images_that_are_not_square_are_refused(with_example: Environment) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dlkit.baselines import code_metrics, linear_probe_accuracy, wilson_interval
+from dlkit.baselines import affordable, code_metrics, linear_probe_accuracy, wilson_interval
 from dlkit.metrics import Metric, Metrics
 from dlkit.report import Picture, plots
 from dlkit_rotation.technique import accuracy, all_turns
@@ -24,11 +24,12 @@ TURNS = ("0°", "90°", "180°", "270°")
 
 def evaluate(technique: Rotation, data: ImageData, runtime: Runtime) -> Metrics:
     """How often it is right, beside chance and a linear classifier on pixels; then the worth of its features."""
-    held_out = some(data.held_out, IMAGES)
+    most = affordable(IMAGES, (4, *data.spec.shape))
+    held_out = some(data.held_out, most)
     right = float(accuracy(*technique.answers(held_out, runtime)))
     baselines = {"chance": 0.25}
     if len(data.train):
-        (images, turns), (others, other_turns) = (all_turns(s.pixels()) for s in (some(data.train, IMAGES), held_out))
+        (images, turns), (others, other_turns) = (all_turns(s.pixels()) for s in (some(data.train, most), held_out))
         flat = images.flatten(1).numpy(), turns.numpy(), others.flatten(1).numpy(), other_turns.numpy()
         baselines["linear classifier on pixels"] = linear_probe_accuracy(*flat)
     row = Metric(
