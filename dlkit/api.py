@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from dlkit.export import ExportReport
     from dlkit.technique import Technique
 
+CHUNK = 256
+"""So many images go through the model at once."""
+
 Images = Tensor | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """Pixels in [0, 1], floating ``(B, C, H, W)`` in the run's shape, or the path of an image file, or several."""
 
@@ -91,11 +94,11 @@ class Model:
 
     def predict(self, images: Images) -> dict[str, Tensor]:
         """All outputs of the model by name, as an export gives them."""
-        pixels = self._pixels(images).to(self.runtime.device)
         module = self.runtime.prepare(self.technique.inference_module())
         with self.runtime.inference():
-            outputs = module(pixels)
-        return {name: tensor.float().cpu() for name, tensor in zip(self.technique.outputs(), outputs, strict=True)}
+            parts = [module(chunk.to(self.runtime.device)) for chunk in torch.split(self._pixels(images), CHUNK)]
+        outputs = [torch.cat([tensor.float().cpu() for tensor in tensors]) for tensors in zip(*parts, strict=True)]
+        return dict(zip(self.technique.outputs(), outputs, strict=True))
 
     def export(self, format: str = "onnx", out: str | os.PathLike[str] | None = None) -> ExportReport:
         """Export, reload, compare with the model on real images (see ``dlkit export``)."""
@@ -108,8 +111,8 @@ class Model:
             raise UsageError(f"A run of {self.run.technique} does not {capability}.")
         self.runtime.prepare(self.technique.inference_module())
         with self.runtime.inference():
-            result: Tensor = getattr(self.technique, capability)(values.to(self.runtime.device))
-        return result.float().cpu()
+            use = getattr(self.technique, capability)
+            return torch.cat([use(chunk.to(self.runtime.device)).float().cpu() for chunk in torch.split(values, CHUNK)])
 
     def _pixels(self, images: Images) -> Tensor:
         if isinstance(images, Tensor):

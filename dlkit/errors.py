@@ -63,7 +63,7 @@ class TrainingError(DlkitError):
     """Training that cannot go on: a loss that is not finite, memory that does not suffice."""
 
 
-class Interrupted(DlkitError):
+class Interrupted(DlkitError):  # noqa: N818 - not an error of anybody's
     """SIGINT or SIGTERM arrived; what could be saved has been saved.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from dlkit.data import load_data
 from dlkit.data.describe import problems
 from dlkit.data.resolve import catalog
 from dlkit.discovery import registry
-from dlkit.errors import DataError, DlkitError, Interrupted
+from dlkit.errors import DataError, DlkitError, Interrupted, UsageError
 from dlkit.files import user_path, write_json
 from dlkit.metrics import Metrics
 from dlkit.report import Picture, plots, save_pictures, write_report
@@ -49,7 +50,8 @@ def train(settings: Settings, display: Display) -> Run:
         run = Run.create(settings, data.spec)
         write_json(run.path / "data-problems.json", problems(data))
         display.info(f"Run {run.path}")
-        _carry_out(run, technique, data, runtime, display)
+        with run.locked():
+            _carry_out(run, technique, data, runtime, display)
     return run
 
 
@@ -65,7 +67,7 @@ def resume(run: Run, display: Display, *, changes: Mapping[str, object] | None =
         UsageError: another process trains the run, or a changed option does not fit.
     """
     settings = _changed(run, changes or {})
-    with interruptible():
+    with interruptible(), run.locked():
         runtime = Runtime(settings.runtime, display)
         data = load_training_data(settings, display)
         if data.spec.fingerprint != run.spec.fingerprint:
@@ -75,8 +77,8 @@ def resume(run: Run, display: Display, *, changes: Mapping[str, object] | None =
                 "Bring the data back to what it was, or train a new run.",
             )
         technique = build_technique(settings, run.spec, runtime)
-        with run.locked():
-            run.write_settings(settings)
+        run.write_settings(settings)
+        run.point_latest()
         display.info(f"Resuming {run.path}")
         _carry_out(run, technique, data, runtime, display)
     return run
@@ -94,7 +96,8 @@ def evaluate(run: Run, display: Display, *, data: str | None = None, runtime: Ru
     Args:
         run: a trained run.
         display: where progress is shown.
-        data: what ``--data`` takes; by default the run's own.
+        data: what ``--data`` takes; by default the run's own. Of other data the held-out images are evaluated;
+            the baselines are fitted on the run's own training images.
         runtime: by default one with the run's options.
 
     Raises:
@@ -102,7 +105,8 @@ def evaluate(run: Run, display: Display, *, data: str | None = None, runtime: Ru
     """
     runtime = runtime or Runtime(run.settings.runtime, display)
     technique = ready(run, runtime)
-    return technique.evaluate(load_for(run, display, data=data), runtime)
+    loaded = load_for(run, display, data=data)
+    return technique.evaluate(loaded if data is None else _beside_own(run, loaded, display), runtime)
 
 
 def ready(run: Run, runtime: Runtime) -> Technique[Any]:
@@ -123,7 +127,13 @@ def load_for(run: Run, display: Display, *, data: str | None = None) -> ImageDat
         DataError: it cannot be read, or does not fit.
     """
     options = run.settings.data if data is None else dataclasses.replace(run.settings.data, data=data)
-    loaded = load_data(options, like=run.spec, progress=display, workers=run.settings.runtime.workers)
+    loaded = load_data(
+        options,
+        like=run.spec,
+        drop_unknown=not run.settings.card.needs_labels,
+        progress=display,
+        workers=run.settings.runtime.workers,
+    )
     for notice in loaded.notices:
         display.warn(notice)
     if data is None and loaded.spec.fingerprint != run.spec.fingerprint:
@@ -131,38 +141,49 @@ def load_for(run: Run, display: Display, *, data: str | None = None) -> ImageDat
     return loaded
 
 
+def _beside_own(run: Run, other: ImageData, display: Display) -> ImageData:
+    """Other data's held-out images as the test split, the run's own training images as the train split."""
+    nothing = torch.zeros(0, dtype=torch.int64)
+    try:
+        train = load_for(run, display).train
+    except DataError as error:
+        display.warn(f"No baselines are fitted: the run's own data cannot be read. {error.message}")
+        train = other.train.subset(nothing)
+    test = other.held_out.renamed("test")
+    return dataclasses.replace(other, train=train, val=other.val.subset(nothing), test=test)
+
+
 def _carry_out(run: Run, technique: Technique[Any], data: ImageData, runtime: Runtime, display: Display) -> None:
     """Train, keep the model, conclude; whatever happens, the run's status says so."""
     origin = registry().techniques[run.technique]
     run.warn = display.warn
-    with run.locked():
-        try:
-            run.add_environment(
-                describe_environment(
-                    distribution=origin.distribution,
-                    version=origin.version,
-                    threads=runtime.threads,
-                    device=str(runtime.device),
-                )
+    try:
+        run.add_environment(
+            describe_environment(
+                distribution=origin.distribution,
+                version=origin.version,
+                threads=runtime.threads,
+                device=str(runtime.device),
             )
-            run.set_status("training")
-            run.tell("dlkit_run_started")
-            technique.train(data, runtime, run)
-            run.save_model(technique.state(), distribution=origin.distribution, version=origin.version)
-            seconds = round(runtime.trained_seconds, 1)
-            run.set_status("trained", trained_seconds=seconds)
-            conclude(run, technique, data, runtime, display)
-            run.set_status("finished", trained_seconds=seconds)
-            run.tell("dlkit_run_ended")
-        except Interrupted as stop:
-            run.set_status("interrupted", signal=stop.signum)
-            stop.hint = f"Everything up to here is saved; go on with: dlkit resume {run.path}"
-            raise
-        except BaseException as error:
-            _note_failure(run, error)
-            raise
-        finally:
-            run.close()
+        )
+        run.set_status("training")
+        run.tell("dlkit_run_started")
+        technique.train(data, runtime, run)
+        run.save_model(technique.state(), distribution=origin.distribution, version=origin.version)
+        seconds = round(runtime.trained_seconds, 1)
+        run.set_status("trained", trained_seconds=seconds)
+        conclude(run, technique, data, runtime, display)
+        run.set_status("finished", trained_seconds=seconds)
+        run.tell("dlkit_run_ended")
+    except Interrupted as stop:
+        run.set_status("interrupted", signal=stop.signum)
+        stop.hint = f"Everything up to here is saved; go on with: dlkit resume {shlex.quote(str(run.path))}"
+        raise
+    except BaseException as error:
+        _note_failure(run, error)
+        raise
+    finally:
+        run.close()
 
 
 def conclude(run: Run, technique: Technique[Any], data: ImageData, runtime: Runtime, display: Display) -> Metrics:
@@ -220,11 +241,17 @@ def _changed(run: Run, changes: Mapping[str, object]) -> Settings:
     """The run's settings with the changed options, and the horizon of its schedule kept unless it is restated."""
     before = run.settings
     planned = getattr(before.options, "epochs", None)
+    done = max((row.get("epoch", 0) for row in run.metrics()), default=0)
     if "schedule" in changes:
         changes = {"schedule_epochs": changes.get("epochs", planned), **changes}
     elif "epochs" in changes:
         changes = {"schedule_epochs": getattr(before.options, "schedule_epochs", None) or planned, **changes}
     settings = resolve(before.card, config=run.path / CONFIG, flags=changes)
+    if "epochs" in changes and settings.options.epochs < done:
+        raise UsageError(
+            f"--epochs {settings.options.epochs}: {run.name} has been trained for {done} epochs already.",
+            "TOTAL counts from the beginning of the run; name more than that, or train a new run.",
+        )
     # The same number of threads adds numbers in the same order, so that the result is the same to the bit.
     threads = settings.runtime.threads or next((e.get("threads") for e in run.environments[:1]), None)
     return dataclasses.replace(settings, runtime=dataclasses.replace(settings.runtime, threads=threads))

@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from dlkit.run import Run
 
 
+_ROOT = click.option("--runs", metavar="DIR", help="Directory that holds the runs.")
+
+
 @click.group("runs", invoke_without_command=True)
 @RUNS
 @output_flags
 @click.pass_context
 def runs(ctx: click.Context, runs: str, quiet: bool, as_json: bool) -> None:
     """List the runs; `compare` and `remove` take their names, paths, or latest."""
-    ctx.obj = runs
+    ctx.obj = {"runs": runs, "quiet": quiet, "as_json": as_json}
     if ctx.invoked_subcommand is not None:
         return
     from dlkit.run.directory import list_runs
@@ -38,14 +41,15 @@ def runs(ctx: click.Context, runs: str, quiet: bool, as_json: bool) -> None:
 
 @runs.command("compare")
 @click.argument("names", metavar="RUN RUN…", nargs=-1, required=True)
+@_ROOT
 @output_flags
-@click.pass_context
-def compare(ctx: click.Context, names: tuple[str, ...], quiet: bool, as_json: bool) -> None:
+@click.pass_obj
+def compare(group: dict[str, Any], names: tuple[str, ...], runs: str | None, quiet: bool, as_json: bool) -> None:
     """Show where the options of runs differ, and their figures side by side."""
     if len(names) < 2:
         raise UsageError("Comparing takes two runs or more.", "For example: dlkit runs compare digits-001 latest")
-    display = make_display(quiet, as_json)
-    found = _labelled([opened(name, ctx.obj) for name in names])
+    display = make_display(quiet or group["quiet"], as_json or group["as_json"])
+    found = _labelled([opened(name, runs or group["runs"]) for name in names])
     options, figures = _differences(found), _figures(found)
     display.table(options, "Options that differ")
     display.table(figures, "Figures")
@@ -55,14 +59,16 @@ def compare(ctx: click.Context, names: tuple[str, ...], quiet: bool, as_json: bo
 @runs.command("remove")
 @click.argument("names", metavar="RUN…", nargs=-1, required=True)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.pass_context
-def remove(ctx: click.Context, names: tuple[str, ...], yes: bool) -> None:
+@_ROOT
+@click.pass_obj
+def remove(group: dict[str, Any], names: tuple[str, ...], yes: bool, runs: str | None) -> None:
     """Remove runs with everything in them, after asking."""
-    from dlkit.run.directory import find_run
+    from dlkit.run.directory import find_run, list_runs, point_latest
     from dlkit.run.run import Run
 
+    root = user_path(runs or group["runs"])
     # Found, not opened: a run that cannot be read can be removed.
-    for run in [Run(path) for path in dict.fromkeys(find_run(name, user_path(ctx.obj)) for name in names)]:
+    for run in [Run(path) for path in dict.fromkeys(find_run(name, root) for name in names)]:
         files = sum(1 for path in run.path.rglob("*") if path.is_file())
         question = f"Remove {run.path} ({files} files)? There is no way back."
         if not yes and not click.confirm(question, err=True):
@@ -73,9 +79,10 @@ def remove(ctx: click.Context, names: tuple[str, ...], yes: bool) -> None:
                 shutil.rmtree(run.path)
             except OSError as error:
                 raise DlkitError(f"Cannot remove {str(run.path)!r}: {error.strerror or error}.") from error
-        latest = run.path.parent.parent / "latest"
-        if latest.is_symlink() and not latest.exists():
-            latest.unlink()
+        home = run.path.parent.parent
+        if (home / "latest").is_symlink() and not (home / "latest").exists():
+            left = list_runs(home)
+            point_latest(home, left[-1]) if left else (home / "latest").unlink()
         click.echo(f"Removed {run.path}.", err=True)
 
 
@@ -84,7 +91,11 @@ def _row(run: Run) -> dict[str, Any]:
     row: dict[str, Any] = {"run": run.name, "technique": run.path.parent.name}
     try:
         status, rows = run.status, run.metrics()
-        row |= {"data": run.spec.name, "status": _state(run, status), "since": status.get("since", "")}
+        row |= {
+            "data": run.spec.name,
+            "status": _state(run, status),
+            "since": status.get("since", "")[:16].replace("T", " "),
+        }
         row["epochs"] = rows[-1]["epoch"] if rows else 0
         row["figure"] = run.load_evaluation() or ""
     except (DlkitError, KeyError) as error:

@@ -150,6 +150,10 @@ class Split:
         """The same as float32 in [0, 1]."""
         return to_pixels(self.raw(indices))
 
+    def renamed(self, name: str) -> Split:
+        """The same images for another purpose."""
+        return Split(name, self._pixels, self.labels, self.files)
+
     def subset(self, indices: Tensor) -> Split:
         """The split of the images at ``indices``, int64 ``(n,)``."""
         labels = None if self.labels is None else self.labels.index_select(0, indices)

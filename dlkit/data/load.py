@@ -30,6 +30,7 @@ def load_data(
     options: DataOptions,
     *,
     like: DataSpec | None = None,
+    drop_unknown: bool = False,
     progress: Display | None = None,
     workers: int | None = None,
 ) -> ImageData:
@@ -39,6 +40,7 @@ def load_data(
         options: what and how.
         like: the spec of a trained run: its size, channels, pixel type, normalization and class order (by name) hold.
             Where ``options.data`` is not the run's own data, no splits are made: images without one are test images.
+        drop_unknown: images of classes that ``like`` does not know become unlabelled instead of an error.
         progress: where progress is shown; by default nowhere.
         workers: decoding threads; by default one per usable CPU.
 
@@ -54,7 +56,7 @@ def load_data(
     if len(listing.images) == 0:
         raise DataError(f"{listing.name}: no images.")
     if like is not None:
-        listing = relabel(listing, like)
+        listing = relabel(listing, like, drop_unknown=drop_unknown)
     splits = _splits(listing, options, own=like is None or like.source == source)
     survey = listing.images.survey(display)
     spec = _spec(listing, survey, options, like, source)

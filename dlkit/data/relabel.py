@@ -11,8 +11,13 @@ from dlkit.data.spec import DataSpec
 from dlkit.errors import DataError
 
 
-def relabel(listing: Listing, like: DataSpec) -> Listing:
+def relabel(listing: Listing, like: DataSpec, *, drop_unknown: bool = False) -> Listing:
     """Number the labels as the run does. A run without classes has no order to hold.
+
+    Args:
+        listing: the other data.
+        like: the run's spec.
+        drop_unknown: images of classes that the run does not know become unlabelled, which is told.
 
     Raises:
         DataError: images of a class that the run does not know.
@@ -23,7 +28,7 @@ def relabel(listing: Listing, like: DataSpec) -> Listing:
         return listing
     present = [listing.classes[number] for number in np.unique(listing.labels) if number != UNLABELLED]
     unknown = [name for name in present if name not in like.classes]
-    if unknown:
+    if unknown and not drop_unknown:
         raise DataError(
             f"{listing.name}: the run does not know the classes {_few(unknown)}.\nIt knows {_few(like.classes)}.",
             "Name the classes as in training, or leave their images out.",
@@ -31,7 +36,10 @@ def relabel(listing: Listing, like: DataSpec) -> Listing:
     number = {name: index for index, name in enumerate(like.classes)}
     # One entry more, for -1 to index.
     table = np.array([number.get(name, UNLABELLED) for name in listing.classes] + [UNLABELLED], dtype=np.int64)
-    return replace(listing, labels=table[listing.labels], classes=like.classes)
+    notices = listing.notices
+    if unknown:
+        notices += (f"The run does not know the classes {_few(unknown)}: their images are taken as unlabelled.",)
+    return replace(listing, labels=table[listing.labels], classes=like.classes, notices=notices)
 
 
 def _few(names: tuple[str, ...] | list[str]) -> str:

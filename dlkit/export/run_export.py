@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from dlkit.discovery import registry
 from dlkit.display import Display
 from dlkit.errors import PluginError
 from dlkit.export.exporting import ExportReport, check_target, export
-from dlkit.export.formats import BUILTIN_FORMATS, ExportFormat, find_format
+from dlkit.export.formats import ExportFormat, find_format
 from dlkit.export.verify import MAX_IMAGES
 from dlkit.options import RunOptions
 from dlkit.run import Run
@@ -63,13 +64,12 @@ def export_run(
 
 
 def _formats() -> list[ExportFormat]:
-    """The core's formats and the plugins'; of two with one name the core's stays."""
-    found: dict[str, ExportFormat] = {card.name: card for card in BUILTIN_FORMATS}
-    for name, card in registry().listed("exporters").items():
+    """What plugins bring, dlkit's own among them."""
+    found = list(registry().listed("exporters").values())
+    for card in found:
         if not isinstance(card, ExportFormat):
             raise PluginError(f"dlkit_exporters gave {card!r}; expected dlkit.export.formats.ExportFormat.")
-        found.setdefault(name, card)
-    return list(found.values())
+    return cast(list[ExportFormat], found)
 
 
 def _images(run: Run, data: str | None, display: Display) -> Tensor:

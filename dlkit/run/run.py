@@ -67,8 +67,12 @@ class Run:
         run = cls(create_directory(root, settings.card.name.replace("/", "-"), name).resolve())
         write_json(run.path / "data.json", spec.to_json())
         run.write_settings(settings)
-        point_latest(root.resolve(), run.path)
+        run.point_latest()
         return run
+
+    def point_latest(self) -> None:
+        """Let ``latest`` name this run, in the directory of runs that it lies in."""
+        point_latest(self.path.parent.parent, self.path)
 
     def write_settings(self, settings: Settings) -> None:
         """Record the resolved options."""
@@ -216,7 +220,9 @@ class Run:
 
     def checkpoint_path(self, phase: str, which: Literal["last", "best"]) -> Path:
         """Where a phase's checkpoint lies; its directory exists."""
-        directory = self.path / "checkpoints" / safe_name(phase)
+        if safe_name(phase) != phase:  # two phases must not share a directory
+            raise ValueError(f"a phase's name is made of letters, digits, '.', '_' and '-', not {phase!r}")
+        directory = self.path / "checkpoints" / phase
         directory.mkdir(parents=True, exist_ok=True)
         return directory / f"{which}.safetensors"
 

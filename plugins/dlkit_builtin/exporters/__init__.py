@@ -1,0 +1,1 @@
+"""The export formats that dlkit ships."""
