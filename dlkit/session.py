@@ -78,7 +78,7 @@ def resume(run: Run, display: Display, *, changes: Mapping[str, object] | None =
             )
         technique = build_technique(settings, run.spec, runtime)
         run.write_settings(settings)
-        run.point_latest()
+        run.become_latest()
         display.info(f"Resuming {run.path}")
         _carry_out(run, technique, data, runtime, display)
     return run
@@ -106,7 +106,10 @@ def evaluate(run: Run, display: Display, *, data: str | None = None, runtime: Ru
     runtime = runtime or Runtime(run.settings.runtime, display)
     technique = ready(run, runtime)
     loaded = load_for(run, display, data=data)
-    return technique.evaluate(loaded if data is None else _beside_own(run, loaded, display), runtime)
+    if data is None:
+        return technique.evaluate(loaded, runtime)
+    metrics = technique.evaluate(_beside_own(run, loaded, display), runtime)
+    return Metrics(tuple(row for row in metrics if row.split == "test"))
 
 
 def ready(run: Run, runtime: Runtime) -> Technique[Any]:

@@ -67,12 +67,14 @@ class Run:
         run = cls(create_directory(root, settings.card.name.replace("/", "-"), name).resolve())
         write_json(run.path / "data.json", spec.to_json())
         run.write_settings(settings)
-        run.point_latest()
+        point_latest(root.resolve(), run.path)
         return run
 
-    def point_latest(self) -> None:
-        """Let ``latest`` name this run, in the directory of runs that it lies in."""
-        point_latest(self.path.parent.parent, self.path)
+    def become_latest(self) -> None:
+        """Let ``latest`` name this run, where the directory of runs that it lies in has such a pointer."""
+        home = self.path.parent.parent
+        if (home / "latest").is_symlink():
+            point_latest(home, self.path)
 
     def write_settings(self, settings: Settings) -> None:
         """Record the resolved options."""

@@ -69,12 +69,23 @@ def test_evaluate_other_data(trained: Path, tmp_path: Path, capsys: pytest.Captu
     assert result["data"] == str(tmp_path / "other.npz")
     assert {row["split"] for row in result["metrics"]} == {"test"}
     assert "20 images" in result["metrics"][0]["note"]
+    beside = result["metrics"][0]["baselines"]
+    assert {"corrupted input", "PCA, 6 components"} < set(beside)  # fitted on the run's own training images
     np.savez(tmp_path / "bare.npz", images=images)
     assert main(["evaluate", str(trained), "--data", str(tmp_path / "bare.npz"), "--json"]) == 0
     assert [row["name"] for row in document(capsys)["metrics"]] == ["psnr", "ssim", "mse", "squared_error"]
     np.savez(tmp_path / "alien.npz", images=images, labels=np.array(["cat", "dog"] * 10))
-    assert main(["evaluate", str(trained), "--data", str(tmp_path / "alien.npz")]) == 3
-    assert "does not know the classes 'cat', 'dog'" in capsys.readouterr().err
+    assert main(["evaluate", str(trained), "--data", str(tmp_path / "alien.npz"), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "does not know the classes 'cat', 'dog': their images are taken as unlabelled" in captured.err
+    assert [row["name"] for row in json.loads(captured.out)["metrics"]] == ["psnr", "ssim", "mse", "squared_error"]
+
+
+def test_resuming_to_fewer_epochs_than_there_were_is_refused(trained: Path, capsys: Any) -> None:
+    before = (trained / "config.toml").read_text()
+    assert main(["resume", str(trained), "--epochs", "1"]) == 2
+    assert "--epochs 1: shapes-001 has been trained for 2 epochs already." in capsys.readouterr().err
+    assert (trained / "config.toml").read_text() == before
 
 
 # --- encode, report ---------------------------------------------------------------------------------------------
@@ -191,7 +202,7 @@ def test_runs_remove_asks(copies: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
     assert main([*words, "latest"]) == 0
     assert not path.exists()
-    assert not (copies / "latest").is_symlink()
+    assert (copies / "latest").resolve() == (copies / "autoencoder" / "shapes-001").resolve()  # the newest that is left
     assert (copies / "autoencoder" / "shapes-001").is_dir()
     capsys.readouterr()
     assert main([*words, "shapes-001", "autoencoder/shapes-001", "--yes"]) == 0

@@ -133,10 +133,12 @@ def test_evaluation_and_back(run: Run) -> None:
 
 
 def test_checkpoint_paths_stay_inside(run: Run) -> None:
-    for phase in ("train", "../../x", "layer 1"):
-        path = run.checkpoint_path(phase, "last")
-        assert path.parent.is_dir()
-        assert path.parent.parent == run.path / "checkpoints"
+    path = run.checkpoint_path("train", "last")
+    assert path.parent.is_dir()
+    assert path.parent.parent == run.path / "checkpoints"
+    for phase in ("../../x", "layer 1", "a/b", ""):  # nor may two names come to share a directory
+        with pytest.raises(ValueError, match="a phase's name"):
+            run.checkpoint_path(phase, "last")
 
 
 # --- the model --------------------------------------------------------------------------------------------------
