@@ -21,7 +21,7 @@ from dlkit.run import Run
 from dlkit.run.directory import CONFIG
 from dlkit.run.environment import describe_environment
 from dlkit.runtime import Runtime
-from dlkit.runtime.signals import interruptible
+from dlkit.runtime.signals import interruptible, unmasked
 from dlkit.settings import resolve
 from dlkit.technique import Illustrates
 
@@ -158,26 +158,10 @@ def _beside_own(run: Run, other: ImageData, display: Display) -> ImageData:
 
 def _carry_out(run: Run, technique: Technique[Any], data: ImageData, runtime: Runtime, display: Display) -> None:
     """Train, keep the model, conclude; whatever happens, the run's status says so."""
-    origin = registry().techniques[run.technique]
     run.warn = display.warn
     try:
-        run.add_environment(
-            describe_environment(
-                distribution=origin.distribution,
-                version=origin.version,
-                threads=runtime.threads,
-                device=str(runtime.device),
-            )
-        )
-        run.set_status("training")
-        run.tell("dlkit_run_started")
-        technique.train(data, runtime, run)
-        run.save_model(technique.state(), distribution=origin.distribution, version=origin.version)
-        seconds = round(runtime.trained_seconds, 1)
-        run.set_status("trained", trained_seconds=seconds)
-        conclude(run, technique, data, runtime, display)
-        run.set_status("finished", trained_seconds=seconds)
-        run.tell("dlkit_run_ended")
+        with unmasked():
+            _train_and_conclude(run, technique, data, runtime, display)
     except Interrupted as stop:
         run.set_status("interrupted", signal=stop.signum)
         stop.hint = f"Everything up to here is saved; go on with: dlkit resume {shlex.quote(str(run.path))}"
@@ -187,6 +171,23 @@ def _carry_out(run: Run, technique: Technique[Any], data: ImageData, runtime: Ru
         raise
     finally:
         run.close()
+
+
+def _train_and_conclude(
+    run: Run, technique: Technique[Any], data: ImageData, runtime: Runtime, display: Display
+) -> None:
+    origin = registry().techniques[run.technique]
+    plugin = {"distribution": origin.distribution, "version": origin.version}
+    run.add_environment(describe_environment(**plugin, threads=runtime.threads, device=str(runtime.device)))
+    run.set_status("training")
+    run.tell("dlkit_run_started")
+    technique.train(data, runtime, run)
+    run.save_model(technique.state(), **plugin)
+    seconds = round(runtime.trained_seconds, 1)
+    run.set_status("trained", trained_seconds=seconds)
+    conclude(run, technique, data, runtime, display)
+    run.set_status("finished", trained_seconds=seconds)
+    run.tell("dlkit_run_ended")
 
 
 def conclude(run: Run, technique: Technique[Any], data: ImageData, runtime: Runtime, display: Display) -> Metrics:

@@ -12,10 +12,11 @@ from dlkit.errors import Interrupted
 
 
 class _Stop:
-    """What has arrived, and whether someone is there to save before stopping."""
+    """What has arrived, whether it was raised, and whether someone is there to save before stopping."""
 
     def __init__(self) -> None:
         self.signum: int | None = None
+        self.raised = False
         self.deferring = False
 
 
@@ -26,6 +27,7 @@ stop = _Stop()
 def _handle(signum: int, _frame: FrameType | None) -> None:
     again, stop.signum = stop.signum is not None, signum
     if again or not stop.deferring:
+        stop.raised = True
         raise Interrupted(signum)
 
 
@@ -39,14 +41,31 @@ def interruptible() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    stop.signum = None
+    stop.signum, stop.raised = None, False
     before = {number: signal.signal(number, _handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        with unmasked():
+            yield
     finally:
         stop.signum = None
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def unmasked() -> Iterator[None]:
+    """An ``Interrupted`` that a library caught within the block, and passed on as an error of its own, is itself again.
+
+    PyTorch does so where it calls Python from C++, in ``load_state_dict`` for one.
+    """
+    try:
+        yield
+    except Interrupted:
+        raise
+    except Exception as error:
+        if stop.raised and stop.signum is not None:
+            raise Interrupted(stop.signum) from error
+        raise
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -23,7 +24,7 @@ from dlkit.options import RuntimeOptions, TrainOptions
 from dlkit.options.values import Duration, Schedule
 from dlkit.runtime import Batch, FitResult, Runtime
 from dlkit.runtime.checkpoint import read_checkpoint
-from dlkit.runtime.signals import interruptible, stop
+from dlkit.runtime.signals import interruptible, stop, unmasked
 
 
 class Screen:
@@ -79,6 +80,23 @@ class Line:
     @property
     def weight(self) -> float:
         return self.net.weight.item()
+
+
+def test_an_interrupt_that_a_library_disguised_is_itself_again() -> None:
+    """PyTorch turned one that hit load_state_dict into a RuntimeError: exit code 1, "this is a bug"."""
+
+    def library() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except Interrupted as error:
+            raise RuntimeError("error in a callback") from error
+
+    with pytest.raises(Interrupted) as caught, interruptible(), unmasked():
+        library()
+    assert caught.value.exit_code == 143
+    with pytest.raises(RuntimeError, match="its own"), interruptible(), unmasked():
+        raise RuntimeError("its own")
 
 
 def test_best_is_restored_and_kept_for_people(tmp_path: Path) -> None:

@@ -48,10 +48,10 @@ class Network(nn.Module):
         self.encoder, self.decoder = build(options, spec.shape)
         self.sigmoid = spec.normalization.mode == "none"
 
-    def activations(self, images: Tensor) -> Tensor:
-        """Pixels ``(B, C, H, W)`` → the decoder's output before the sigmoid, same shape."""
-        output: Tensor = self.decoder(*self.encoder(self.normalize(images)))
-        return output
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels ``(B, C, H, W)`` → the decoder's output before the sigmoid, same shape, and code ``(B, Z)``."""
+        code, switches = self.encoder(self.normalize(images))
+        return self.decoder(code, switches), code
 
     def pixels(self, activations: Tensor) -> Tensor:
         """The decoder's output → pixels in [0, 1]."""
@@ -59,10 +59,18 @@ class Network(nn.Module):
             return torch.sigmoid(activations)
         return self.normalize.inverse(activations).clamp(0, 1)
 
+
+class Inference(nn.Module):
+    """The network as it is used: pixels in, pixels and code out."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels ``(B, C, H, W)`` → reconstruction, same shape, and code ``(B, Z)``."""
-        code, switches = self.encoder(self.normalize(images))
-        return self.pixels(self.decoder(code, switches)), code
+        activations, code = self.network(images)
+        return self.network.pixels(activations), code
 
 
 class Autoencoder:
@@ -129,7 +137,7 @@ class Autoencoder:
 
     def reconstruction_loss(self, corrupted: Tensor, images: Tensor) -> Tensor:
         """Mean over images and pixels."""
-        activations = self.network.activations(corrupted)
+        activations, _ = self.network(corrupted)
         if self.options.loss == "bce":
             return F.binary_cross_entropy_with_logits(activations, images)
         if self.network.sigmoid:
@@ -188,7 +196,7 @@ class Autoencoder:
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Pixels ``(B, C, H, W)`` → pixels; with ``--denoise`` the images are taken as the corrupted ones."""
-        reconstruction: Tensor = self.network.eval()(images)[0]
+        reconstruction: Tensor = self.inference_module()(images)[0]
         return reconstruction
 
     def outputs(self) -> Mapping[str, OutputKind]:
@@ -197,7 +205,7 @@ class Autoencoder:
 
     def inference_module(self) -> nn.Module:
         """``forward(pixels) -> (reconstruction, code)``."""
-        return self.network.eval()
+        return Inference(self.network).eval()
 
     def state(self) -> State:
         """The network's parameters and buffers."""
