@@ -95,6 +95,18 @@ def point(monkeypatch: pytest.MonkeyPatch, name: str, files: dict[str, bytes], *
     monkeypatch.setitem(DATASETS, name, dataclasses.replace(card, downloads=downloads))
 
 
+def test_unpacked_files_of_a_torchvision_cache_do(
+    server: tuple[type[Server], str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler, url = server
+    point(monkeypatch, "mnist", FILES, url)
+    (home / "MNIST/raw").mkdir(parents=True)
+    for name, content in FILES.items():
+        (home / "MNIST/raw" / name.removesuffix(".gz")).write_bytes(gzip.decompress(content))
+    assert np.array_equal(load_data(DataOptions(data="mnist")).test.raw()[:, 0].numpy(), TEST)
+    assert handler.asked == []
+
+
 def test_mnist_is_fetched_once(server: tuple[type[Server], str], home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     handler, url = server
     handler.files = FILES

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from dlkit_builtin.autoencoder.technique import Autoencoder
 
 IMAGES = 10_000
-"""At most so many images of a split are evaluated: the published test sets' size, and minutes where there are more."""
+"""At most so many held-out images are evaluated: the published test sets' size, and minutes where there are more."""
+TRAIN_IMAGES = 2_000
+"""At most so many training images: enough to see how much better than on held-out ones the model is."""
 FILTER_IMAGES = 500
 """So many training images choose the filter."""
 PCA_IMAGES = 20_000
@@ -44,7 +46,7 @@ class Sample:
 
 def evaluate(technique: Autoencoder, data: ImageData, runtime: Runtime) -> Metrics:
     """Reconstruction for held-out and train data, then the code's worth where there are labels."""
-    train = sample(technique, data.train, runtime)
+    train = sample(technique, data.train, runtime, most=TRAIN_IMAGES)
     held_out = sample(technique, data.held_out, runtime) if data.held_out is not data.train else None
     samples = {} if held_out is None else {data.held_out.name: held_out}
     if len(data.train):

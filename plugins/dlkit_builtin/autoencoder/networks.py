@@ -20,7 +20,7 @@ Shape = tuple[int, int, int]
 Encoded = tuple[Tensor, list[Tensor]]
 
 DENSE_LAYERS = (1000, 500)
-CONV_LAYERS = (32, 64)
+CONV_LAYERS = (16, 64)
 
 
 LARGEST_DEFAULT_CODE = 128

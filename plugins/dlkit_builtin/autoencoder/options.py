@@ -16,7 +16,7 @@ class AutoencoderOptions(TrainOptions):
     net: Literal["dense", "conv"] = option("dense", "Fully connected or convolutional networks.")
     layers: tuple[int, ...] | None = option(
         None, "Units of the encoder's hidden layers, or channels of its stages; the decoder mirrors them. "
-        "By default 1000,500 (dense) and 32,64 (conv).", min=1, metavar="N,N,…",
+        "By default 1000,500 (dense) and 16,64 (conv).", min=1, metavar="N,N,…",
     )  # fmt: skip
     code: int | None = option(None, "Size of the code z; by default half the pixel values, at most 128.", min=1)
     denoise: Noise | None = option(
