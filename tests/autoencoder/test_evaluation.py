@@ -74,11 +74,13 @@ def test_figures_and_baselines_are_what_the_libraries_say(shapes_npz: Path) -> N
             np.mean([peak_signal_noise_ratio(t, i, data_range=1) for i, t in zip(images, targets, strict=True)])
         )
 
-    restored[filter_name] = np.stack([function(image[0], size)[None] for image in noisy.numpy()])
-    rivals = [
-        np.stack([gaussian_filter(i[0], sigma)[None] for i in train_noisy.numpy()]) for sigma in (0.4, 0.6, 0.8, 1, 1.3)
-    ]
-    rivals += [np.stack([median_filter(i[0], side)[None] for i in train_noisy.numpy()]) for side in (2, 3)]
+    def filtered(images: np.ndarray, function: Any, width: float) -> np.ndarray:
+        return np.stack([function(image[0], width)[None] for image in images]).clip(0, 1)
+
+    restored[filter_name] = filtered(noisy.numpy(), function, size)
+    widths = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.2)
+    rivals = [filtered(train_noisy.numpy(), gaussian_filter, sigma) for sigma in widths]
+    rivals += [filtered(train_noisy.numpy(), median_filter, side) for side in (2, 3)]
     assert metrics.get("psnr", "train").baselines[filter_name] == pytest.approx(
         max(mean_psnr(rival, train.numpy()) for rival in rivals), abs=1e-3
     )
