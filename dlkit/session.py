@@ -11,7 +11,7 @@ import torch
 
 from dlkit.data import load_data
 from dlkit.data.describe import problems
-from dlkit.data.resolve import catalog
+from dlkit.data.resolve import catalog, source_of
 from dlkit.discovery import registry
 from dlkit.errors import DataError, DlkitError, Interrupted, UsageError
 from dlkit.files import user_path, write_json
@@ -105,6 +105,8 @@ def evaluate(run: Run, display: Display, *, data: str | None = None, runtime: Ru
     """
     runtime = runtime or Runtime(run.settings.runtime, display)
     technique = ready(run, runtime)
+    if data is not None and source_of(data) == run.spec.source:
+        data = None
     loaded = load_for(run, display, data=data)
     if data is None:
         return technique.evaluate(loaded, runtime)
