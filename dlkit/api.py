@@ -124,11 +124,11 @@ class Model:
                     "Divide 8-bit pixels by 255. Give file names to have images resized as the run's data was.",
                 )
             return images.float()
-        from dlkit.data import read_images
+        from dlkit.data import read_images, to_pixels
 
         paths = [images] if isinstance(images, str | os.PathLike) else images
         raw = read_images([Path(path) for path in paths], self.run.spec)
-        return raw.float() / 255 if raw.dtype == torch.uint8 else raw
+        return to_pixels(raw)
 
 
 def train(

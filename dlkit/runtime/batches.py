@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from dlkit.data import to_pixels
+
 if TYPE_CHECKING:
     from dlkit.data import Split
 
@@ -51,12 +53,6 @@ def cut(count: int, size: int, *, merge_single: bool = False) -> Cuts:
     return cuts
 
 
-def to_pixels(raw: Tensor, device: torch.device) -> Tensor:
-    """Raw images (uint8, white = 255, or float32 pixels) → float32 pixels in [0, 1] on the device."""
-    raw = raw.to(device, non_blocking=True)
-    return raw.float().div_(255) if raw.dtype is torch.uint8 else raw
-
-
 class Feed:
     """Batches of one split; made once per split, so that a GPU receives the images once.
 
@@ -88,18 +84,16 @@ class Feed:
         indices = torch.arange(self.count, device=self.device)
         for start, end in cuts:
             labels = None if self.labels is None else self.labels[start:end]
-            pixels = images[start:end]
+            raw = images[start:end]
             # float32 pixels are copied, so that a technique that writes into its batch spoils nothing
-            pixels = to_pixels(pixels, self.device) if pixels.dtype is torch.uint8 else pixels.clone()
+            pixels = to_pixels(raw) if raw.dtype is torch.uint8 else raw.clone()
             yield Batch(pixels, labels, indices[start:end])
 
     def _indexed(self, images: Tensor, order: Tensor, cuts: Cuts) -> Iterator[Batch]:
-        order, labels, scale = order.to(self.device), self.labels, images.dtype is torch.uint8
+        order, labels = order.to(self.device), self.labels
         for start, end in cuts:
             indices = order[start:end]
-            pixels = images.index_select(0, indices)
-            if scale:
-                pixels = pixels.float().div_(255)
+            pixels = to_pixels(images.index_select(0, indices))
             yield Batch(pixels, None if labels is None else labels.index_select(0, indices), indices)
 
     def _streamed(self, order: Tensor, cuts: Cuts) -> Iterator[Batch]:
@@ -112,7 +106,7 @@ class Feed:
         for (start, end), raw in zip(cuts, ahead(read, cuts, self.workers), strict=True):
             indices = order[start:end].to(self.device)
             labels = None if self.labels is None else self.labels.index_select(0, indices)
-            yield Batch(to_pixels(raw, self.device), labels, indices)
+            yield Batch(to_pixels(raw.to(self.device, non_blocking=True)), labels, indices)
 
 
 def ahead(read: Callable[[int, int], Tensor], cuts: Cuts, workers: int) -> Iterator[Tensor]:
