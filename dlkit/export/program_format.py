@@ -8,6 +8,7 @@ that say they are pickled, and gives its symbolic shapes to ``sympy.sympify``, w
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,9 +26,12 @@ def write(model: ExportModel, path: Path) -> None:
         DlkitError: the module cannot be captured or saved.
     """
     program = capture(model)
-    # As a stream: given a path, torch would insist on its suffix and name the archive's folder after it.
-    with translated("saved as a torch.export program"), path.open("wb") as file:
-        torch.export.save(program, file, extra_files=dict(model.metadata))
+    # In memory: given a path, torch would insist on its suffix and name the archive's folder after it; given a file
+    # on a full disk, its writer ends the process.
+    buffer = io.BytesIO()
+    with translated("saved as a torch.export program"):
+        torch.export.save(program, buffer, extra_files=dict(model.metadata))
+    path.write_bytes(buffer.getbuffer())
 
 
 def reload(model: ExportModel, path: Path) -> Callable[[Tensor], Sequence[Tensor]]:  # noqa: ARG001 - a format's interface

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from dlkit.errors import DataError
-from dlkit.files import atomic_path, read_json, write_json
+from dlkit.files import read_json, write_json
+from dlkit.runtime.checkpoint import write_tensors
 from dlkit.technique import State
 
 TENSORS, PLAIN = "model.safetensors", "model.json"
@@ -19,10 +20,7 @@ TENSORS, PLAIN = "model.safetensors", "model.json"
 
 def save_state(directory: Path, state: State, origin: Mapping[str, str]) -> None:
     """Write both files; the JSON, written last, names the tensors' SHA-256, so that the two belong together."""
-    # Tied weights are one memory, which safetensors refuses; each name gets its own copy.
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.tensors.items()}
-    with atomic_path(directory / TENSORS) as temporary:
-        save_file(tensors, temporary)
+    write_tensors(directory / TENSORS, state.tensors, {})
     plain = {**origin, "state": dict(state.plain), "sha256": _sha256(directory / TENSORS)}
     write_json(directory / PLAIN, plain)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,9 +48,19 @@ def read_checkpoint(path: Path) -> Any:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    """A safetensors file, complete or not there at all, also after a power cut."""
+    """A safetensors file, complete or not there at all, also after a power cut.
+
+    Raises:
+        DlkitError: the file cannot be written; the one before it is intact.
+    """
     with atomic_path(path) as temporary:
-        save_file(_separate(tensors), temporary, metadata)
+        try:
+            save_file(_separate(tensors), temporary, metadata)
+        except SafetensorError as error:  # what the file system refuses is no OSError here, only its text
+            code = re.search(r"\(os error (\d+)\)", str(error))
+            if code is None:
+                raise
+            raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
 
 
 def flatten(value: Any, tensors: dict[str, Tensor], at: str = "") -> Any:

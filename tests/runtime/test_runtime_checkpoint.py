@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
-from dlkit.errors import DataError
+from dlkit.errors import DataError, DlkitError
 from dlkit.runtime.checkpoint import flatten, read_checkpoint, unflatten, write_checkpoint
 
 tensors = st.builds(
@@ -93,6 +94,20 @@ def test_a_failed_write_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("dlkit.runtime.checkpoint.save_file", fail)
     with pytest.raises(RuntimeError):
         write_checkpoint(path, {"step": 2})
+    assert read_checkpoint(path) == {"step": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_the_users_error(tmp_path: Path) -> None:
+    path = tmp_path / "last.safetensors"
+    write_checkpoint(path, {"step": 1})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))  # as full as a test can make it
+    try:
+        with pytest.raises(DlkitError, match=r"Cannot write .*last\.safetensors': File too large"):
+            write_checkpoint(path, {"weights": torch.zeros(10_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert read_checkpoint(path) == {"step": 1}
     assert list(tmp_path.iterdir()) == [path]
 
