@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from types import FrameType
 
 import click
 
@@ -121,17 +124,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that lacks σ still shows the rest
     try:
-        return _run(arguments)
+        with _terminable():
+            return _run(arguments)
     except BrokenPipeError:
         return _broken_pipe()
-    except KeyboardInterrupt:
-        return _fail("Stopped.", "", 130, debug=debug)
+    except (KeyboardInterrupt, click.Abort) as stop:
+        return _fail(*_stopped(stop), debug=debug)
     except DlkitError as error:
         prefix = "" if isinstance(error, Interrupted) else "Error: "
         return _fail(prefix + error.message, error.hint, error.exit_code, debug=debug)
-    except click.Abort as error:
-        interrupted = isinstance(error.__cause__, KeyboardInterrupt)
-        return _fail("Stopped." if interrupted else "Aborted.", "", 130 if interrupted else 1, debug=debug)
     except click.ClickException as error:
         return _fail(f"Error: {_click_message(error)}", _click_hint(error), error.exit_code, debug=debug)
     except Exception:
@@ -139,6 +140,31 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         traceback.print_exc()
         return _fail("Error: this is a bug in dlkit or in a plugin.", "Please report it with the lines above.", 1)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM unwind as Ctrl-C does, so that no verb leaves a temporary file; training has its own handlers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(signum: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(signum)
+
+
+def _stopped(stop: BaseException) -> tuple[str, str, int]:
+    """Message, hint and exit code: a signal, which click may have turned into its ``Abort``, or the end of input."""
+    signalled = stop.__cause__ if isinstance(stop, click.Abort) else stop
+    if not isinstance(signalled, KeyboardInterrupt):
+        return "Aborted.", "", 1
+    return "Stopped.", "", 128 + (signal.SIGTERM if signal.SIGTERM in signalled.args else signal.SIGINT)
 
 
 def _run(arguments: list[str]) -> int:
