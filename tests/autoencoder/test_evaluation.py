@@ -230,3 +230,13 @@ def test_the_worst_picture_shows_the_worst(shapes_npz: Path, monkeypatch: pytest
     everything = evaluation.sample(technique, data.test, runtime)
     worst = (everything.reconstructions - everything.images).square().flatten(1).mean(1).max()
     torch.testing.assert_close(errors[0], worst)
+
+
+@pytest.mark.parametrize(("code", "images"), [(1, 9), (3, 1)])
+def test_codes_that_span_no_plane_are_drawn_too(code: int, images: int, shapes_npz: Path, tmp_path: Path) -> None:
+    with np.load(shapes_npz) as arrays:
+        path = tmp_path / "few.npz"
+        np.savez(path, images=arrays["images"][:images], labels=arrays["labels"][:images])
+    data = load(path, test_fraction=0.0, val_fraction=0.0)
+    technique, runtime = make(data, code=code)
+    assert "code-space" in [picture.name for picture in pictures(technique, data, runtime)]

@@ -73,11 +73,12 @@ def _filters(technique: Autoencoder) -> Picture:
 
 def _code_space(technique: Autoencoder, shown: Sample, data: ImageData) -> Picture:
     codes = shown.codes
-    if codes.shape[1] > 2:
+    if codes.shape[1] > 2 and len(codes) > 1:
         codes = torch.from_numpy(PCABaseline(codes, 2).encode(codes))
         how = f"The first two principal components of the {technique.code}-dimensional codes"
     else:
-        how = "The codes"
+        how, codes = "The codes", codes[:, :2]
+    codes = torch.nn.functional.pad(codes, (0, 2 - codes.shape[1]))  # a code of one unit spans a line
     caption = f"{how} of {len(codes):,} held-out images{', coloured by class' if data.spec.classes else ''}."
     labels = None if shown.labels is None else shown.labels
     return Picture("code-space", "Code space", caption, plots.scatter(codes, labels, data.spec.classes))
