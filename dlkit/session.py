@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from dlkit.data import load_data
 from dlkit.data.describe import problems
@@ -16,6 +17,7 @@ from dlkit.discovery import registry
 from dlkit.errors import DataError, DlkitError, Interrupted, UsageError
 from dlkit.files import user_path, write_json
 from dlkit.metrics import Metrics
+from dlkit.options import TrainOptions
 from dlkit.report import Picture, plots, save_pictures, write_report
 from dlkit.run import Run
 from dlkit.run.directory import CONFIG
@@ -42,12 +44,11 @@ def train(settings: Settings, display: Display) -> Run:
     Raises:
         DlkitError: see :mod:`dlkit.errors`; a run that has begun says in its ``status.json`` how it ended.
     """
-    settings = _anchored(settings)
     with interruptible():
         runtime = Runtime(settings.runtime, display)
         data = load_training_data(settings, display)
         technique = build_technique(settings, data.spec, runtime)
-        run = Run.create(settings, data.spec)
+        run = Run.create(_anchored(settings), data.spec)
         write_json(run.path / "data-problems.json", problems(data))
         display.info(f"Run {run.path}")
         with run.locked():
@@ -85,7 +86,13 @@ def resume(run: Run, display: Display, *, changes: Mapping[str, object] | None =
 
 
 def build_technique(settings: Settings, spec: DataSpec, runtime: Runtime) -> Technique[Any]:
-    """A technique before training; its weights depend on the seed and nothing else."""
+    """A technique before training; its weights depend on the seed and nothing else.
+
+    Raises:
+        UsageError: there is no such optimizer, which should be told before a run begins.
+    """
+    if isinstance(settings.options, TrainOptions):
+        runtime.optimizer([nn.Parameter(torch.zeros(2, 2))], settings.options)
     torch.manual_seed(runtime.seed)
     return settings.card.load()(settings.options, spec)
 

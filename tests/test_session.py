@@ -266,10 +266,19 @@ def test_what_cannot_train_makes_no_run(settings: Any) -> None:
         ({"loss": "bce", "normalize": "channel"}, UsageError),
         ({"device": "cuda:77"}, UsageError),
         ({"name": "a/b"}, UsageError),
+        ({"optimizer": "adamm"}, UsageError),
+        ({"data": ""}, DataError),
     ):
         with pytest.raises(error):
             session.train(settings(**given), QUIET)
     assert not list(Path(settings().run.runs).glob("*/*"))
+
+
+def test_a_misspelt_data_set_is_suggested(settings: Any) -> None:
+    with pytest.raises(DataError) as caught:
+        session.train(settings(data="digitss"), QUIET)
+    assert "'digitss' is neither" in caught.value.message
+    assert "'digits'" in caught.value.hint
 
 
 # --- evaluation and paths ---------------------------------------------------------------------------------------
@@ -362,7 +371,7 @@ def test_a_dry_run_counts_and_writes_nothing(
 
 
 def test_a_dry_run_finds_what_would_stop_the_training(settings: Any) -> None:
-    for given in ({"net": "conv", "kernel": 2}, {"loss": "bce", "normalize": "channel"}):
+    for given in ({"net": "conv", "kernel": 2}, {"loss": "bce", "normalize": "channel"}, {"optimizer": "adamm"}):
         with pytest.raises(UsageError):
             dry_run(settings(**given), QUIET)
 

@@ -40,6 +40,8 @@ def resolve(data: str, display: Display) -> Listing:
     Raises:
         DataError: there is no such data, or it cannot be used.
     """
+    if not data.strip():  # an empty shell variable: not the folder that one happens to be in
+        raise DataError("--data is empty.", f"It takes {_FORMS}.")
     card = catalog().get(data.lower())
     if card is not None:
         return _named(card, data, display)
