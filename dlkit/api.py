@@ -100,7 +100,7 @@ class Model:
         outputs = [torch.cat([tensor.float().cpu() for tensor in tensors]) for tensors in zip(*parts, strict=True)]
         return dict(zip(self.technique.outputs(), outputs, strict=True))
 
-    def export(self, format: str = "onnx", out: str | os.PathLike[str] | None = None) -> ExportReport:
+    def export(self, format: str | None = None, out: str | os.PathLike[str] | None = None) -> ExportReport:
         """Export, reload, compare with the model on real images (see ``dlkit export``)."""
         from dlkit.export import export_run
 

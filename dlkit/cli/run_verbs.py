@@ -80,8 +80,9 @@ def encode(run: str, runs: str, data: str | None, out: str, device: str | None, 
 
 @click.command("export")
 @run_argument
-@click.option("--format", "format_name", default="onnx", show_default=True, metavar="FORMAT",
-              help="onnx, torch (a torch.export program) or safetensors.")  # fmt: skip
+@click.option("--format", "format_name", metavar="FORMAT",
+              help="onnx, torch (a torch.export program) or safetensors; by default as the suffix of --out says, "
+                   "else onnx.")  # fmt: skip
 @click.option("--out", metavar="FILE", help="The file to write; by default in the run's folder exports/.")
 @click.option("--data", metavar="NAME|PATH", help="Images for the check, where the run's own data is not at hand.")
 @click.option("--overwrite", is_flag=True, help="Replace the file where it exists.")
@@ -89,7 +90,7 @@ def encode(run: str, runs: str, data: str | None, out: str, device: str | None, 
 def export(
     run: str,
     runs: str,
-    format_name: str,
+    format_name: str | None,
     out: str | None,
     data: str | None,
     overwrite: bool,

@@ -102,3 +102,22 @@ def find_format(name: str, formats: Iterable[ExportFormat] = BUILTIN_FORMATS) ->
     if name not in known:
         raise UsageError(f"Unknown export format {name!r}; expected one of {', '.join(known)}.")
     return known[name]
+
+
+def choose_format(
+    name: str | None, target: Path | None, formats: Iterable[ExportFormat] = BUILTIN_FORMATS
+) -> ExportFormat:
+    """The format of that name; without a name the one whose suffix ``target`` has, or ONNX.
+
+    Raises:
+        UsageError: there is no such format, or ``target`` has the suffix of another one.
+    """
+    known = list(formats)
+    of_suffix = next((each for each in known if target is not None and target.suffix.lower() == each.suffix), None)
+    chosen = of_suffix if name is None and of_suffix is not None else find_format(name or "onnx", known)
+    if of_suffix is not None and of_suffix is not chosen:
+        raise UsageError(
+            f"{str(target)!r} has the suffix of the format {of_suffix.name}, not of {chosen.name}.",
+            f"Say --format {of_suffix.name}, or name the file *{chosen.suffix}.",
+        )
+    return chosen

@@ -15,7 +15,7 @@ from dlkit.discovery import registry
 from dlkit.display import Display
 from dlkit.errors import PluginError
 from dlkit.export.exporting import ExportReport, check_target, export
-from dlkit.export.formats import ExportFormat, find_format
+from dlkit.export.formats import ExportFormat, choose_format
 from dlkit.export.verify import MAX_IMAGES
 from dlkit.options import RunOptions
 from dlkit.run import Run
@@ -23,7 +23,7 @@ from dlkit.run import Run
 
 def export_run(
     run: Run,
-    format: str = "onnx",
+    format: str | None = None,
     target: Path | None = None,
     *,
     display: Display | None = None,
@@ -34,7 +34,8 @@ def export_run(
 
     Args:
         run: a trained run.
-        format: ``onnx``, ``torch``, ``safetensors`` or a plugin's format.
+        format: ``onnx``, ``torch``, ``safetensors`` or a plugin's format; by default by the suffix of ``target``,
+            else ``onnx``.
         target: the file; by default ``exports/TECHNIQUE-RUN.SUFFIX`` in the run's directory.
         display: where progress is shown.
         data: what ``--data`` takes, for images to compare on where the run's own data is not at hand.
@@ -44,7 +45,7 @@ def export_run(
         DlkitError: as :func:`dlkit.export.export`; DataError where the run has no model or no data.
     """
     display = display or Display(quiet=True)
-    chosen = find_format(format, _formats())
+    chosen = choose_format(format, target, _formats())
     target = target or run.path / "exports" / f"{run.technique.replace('/', '-')}-{run.name}{chosen.suffix}"
     check_target(target, overwrite=overwrite)  # before the data is read, which may take long
     technique = run.load_technique()

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -16,7 +18,7 @@ from fake_models import FakeAutoencoder, FakeClassifier, FakeOptions, fake_image
 import dlkit
 from dlkit.errors import DataError, DlkitError, ExportMismatchError, PluginError, UsageError
 from dlkit.export import export
-from dlkit.export.formats import BUILTIN_FORMATS, ExportFormat, find_format
+from dlkit.export.formats import BUILTIN_FORMATS, ExportFormat, choose_format, find_format
 from dlkit.export.weights_format import read_weights
 
 FORMATS = [each.name for each in BUILTIN_FORMATS]
@@ -267,9 +269,37 @@ def test_a_format_of_a_plugin(tmp_path, monkeypatch):
         ExportFormat(name="a", suffix=".a", summary="", implementation="no_such_module").load()
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_full_disk_is_the_users_error(format, tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # as full as a test can make it
+    try:
+        with pytest.raises(DlkitError, match="Cannot write"):
+            run_export(FakeAutoencoder(FakeOptions(), fake_spec("uint8", channels=3)), tmp_path, format=format)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert left_over(tmp_path) == []
+
+
 def test_unknown_formats_are_named():
     with pytest.raises(UsageError, match="'keras'; expected one of onnx, torch, safetensors"):
         find_format("keras")
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "expected"),
+    [
+        (None, None, "onnx"), (None, "m.pt2", "torch"), (None, "m.SafeTensors", "safetensors"), (None, "m.bin", "onnx"),
+        ("torch", "m.bin", "torch"), ("torch", "m.pt2", "torch"), ("torch", None, "torch"),
+    ],
+)  # fmt: skip
+def test_the_suffix_chooses_the_format(name, target, expected):
+    assert choose_format(name, target and Path(target)).name == expected
+
+
+def test_a_suffix_of_another_format_is_refused():
+    with pytest.raises(UsageError, match="suffix of the format torch, not of onnx"):
+        choose_format("onnx", Path("m.pt2"))
 
 
 def test_formats_and_metadata_are_light():
