@@ -183,7 +183,7 @@ class Display:
         if not self.json and metrics:
             from dlkit.report.tables import metrics_table
 
-            self._print(metrics_table(metrics))
+            self._print(metrics_table(metrics, _console(sys.stdout).width))
 
     def table(self, rows: Sequence[Mapping[str, object]], title: str = "") -> None:
         """Rows as a table, on standard output; left out with ``json``.

@@ -127,16 +127,17 @@ def test_metrics_piped_are_whole_lines(capsys: pytest.CaptureFixture[str], monke
     assert re.search(r"Reconstruction\\x1b\[2J error +val +0\.01200 ↓ +✓ +0\.02000 PCA, 32", out)
 
 
-def test_metrics_at_80_columns_lose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_metrics_in_a_terminal_lose_nothing_and_break_no_word(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
     Display().metrics_table(METRICS)
     out = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue())
-    assert max(map(len, out.splitlines())) <= 80
-    words = set(out.split())
+    assert max(map(len, out.splitlines())) <= columns
+    words = set(re.split(r"[ \n]+|, ", out)) | set(out.split())
     for name in ("Gaussian", "filter,", "sigma", "px", "[red]", "components", "20.93", "noisy", "input", "PSNR"):
         assert name in words
 

@@ -16,16 +16,35 @@ STYLES: dict[Verdict, str] = {"better": "green", "worse": "red", "even": "yellow
 _STATES = {"finished": "green", "running": "cyan", "failed": "red", "interrupted": "yellow"}
 
 
-def metrics_table(metrics: Metrics) -> Table:
-    """One row a figure: name, split, value over its 95 % interval; its baselines line by line beside it."""
+_WIDE = 100
+"""Columns of a terminal from which a figure's name, split and value have columns of their own."""
+
+
+def metrics_table(metrics: Metrics, width: int) -> Table:
+    """One row a figure: name, split, value over its 95 % interval; its baselines line by line beside it.
+
+    Where ``width``, in terminal columns, has no room for that, all but the baselines stand one below the other.
+    """
     table = Table(box=HORIZONTALS, caption=LEGEND, caption_justify="left", show_lines=True, pad_edge=False)
-    table.add_column("figure", overflow="fold")
-    table.add_column("split", no_wrap=True)
-    table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("beside", overflow="fold")
+    table.add_column("figure", overflow="fold", ratio=None if width >= _WIDE else 1)
+    if width >= _WIDE:
+        table.add_column("split", no_wrap=True)
+        table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("beside", overflow="fold", ratio=None if width >= _WIDE else 1)
     for metric in metrics:
-        table.add_row(_name(metric), Text(clean(metric.split)), _value_cell(metric), _beside(metric))
+        split = Text(clean(metric.split))
+        if width >= _WIDE:
+            table.add_row(_name(metric), split, _value_cell(metric), _beside(metric))
+        else:
+            table.add_row(_narrow_cell(metric), _beside(metric))
     return table
+
+
+def _narrow_cell(metric: Metric) -> Text:
+    text = Text(f"{clean(metric.label)}, {clean(metric.split)}\n")
+    text.append(f"{_value(metric)} {ARROWS[metric.better]}", style="bold")
+    text.append(f"  {between(metric)}" if metric.interval else "", style="dim")
+    return text.append(f"\n{clean(metric.note)}" if metric.note else "", style="dim")
 
 
 def table(rows: Sequence[Mapping[str, object]], title: str = "") -> Table:
