@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dlkit.data.data import ImageData, Split
+from dlkit.data.data import Duplicate, ImageData, Split
 from dlkit.data.listing import SPLITS, UNLABELLED
 from dlkit.data.spec import DataSpec
 from dlkit.data.text import enumerated
@@ -51,9 +51,17 @@ def problems(data: ImageData) -> dict[str, Any]:
     """What a person should know about the data, as plain JSON: skipped files, duplicates across splits, notices."""
     return {
         "bad_files": [{"path": bad.path, "reason": bad.reason} for bad in data.bad_files],
-        "duplicates": [{"first": list(pair.first), "second": list(pair.second)} for pair in data.duplicates],
+        "duplicates": [_pair(data, pair) for pair in data.duplicates],
         "notices": list(data.notices),
     }
+
+
+def _pair(data: ImageData, pair: Duplicate) -> dict[str, Any]:
+    """Two equal images as (split, index), and the names of their files where they have any."""
+    splits = {split.name: split.files for split in data.splits}
+    named = {f"{which}_file": files[index] for which, (split, index) in (("first", pair.first), ("second", pair.second))
+             if (files := splits[split]) is not None}  # fmt: skip
+    return {"first": list(pair.first), "second": list(pair.second), **named}
 
 
 def _class_rows(spec: DataSpec) -> list[dict[str, Any]]:
@@ -89,10 +97,15 @@ def show(found: dict[str, Any], display: Display) -> None:
         display.text(f"Images that cannot be read: {len(lines):,}\n{enumerated(lines)}")
     if found["duplicates"]:
         pairs = found["duplicates"]
-        lines = ["{} {} is {} {}".format(*pair["second"], *pair["first"]) for pair in pairs]
-        display.text(f"Duplicates across splits (split and index): {len(lines):,}\n{enumerated(lines, 5)}")
+        lines = [f"{_place(pair, 'second')} is {_place(pair, 'first')}" for pair in pairs]
+        display.text(f"Duplicates across splits: {len(lines):,}\n{enumerated(lines, 5)}")
     for notice in found["notices"]:
         display.info(notice)
+
+
+def _place(pair: dict[str, Any], which: str) -> str:
+    split, index = pair[which]
+    return f"{pair[f'{which}_file']} ({split})" if f"{which}_file" in pair else f"{split} {index}"
 
 
 def _summary(found: dict[str, Any]) -> dict[str, str]:

@@ -46,7 +46,7 @@ def test_what_is_wrong_with_a_folder(tmp_path: Path, capsys: pytest.CaptureFixtu
     code, out, err = run(capsys, str(tmp_path), "--val-fraction", "0")
     assert code == 0
     assert "train/b/9.png: not an image" in out
-    assert "test 2 is train 6" in out
+    assert "test/b/8.png (test) is train/b/0.png (train)" in out
     assert "2.00 (largest class" in out
     assert "9 high, 9 to 14 wide" in out
     assert "64x64" in err
@@ -88,3 +88,11 @@ def test_help_is_light() -> None:
     light = "import sys, dlkit.data, dlkit.data.names; assert not {'torch', 'numpy', 'PIL'} & set(sys.modules)"
     for program in (code, light):
         subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+def test_duplicates_in_an_archive_go_by_their_index(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 4, 4), dtype=np.uint8)
+    np.savez(tmp_path / "x.npz", images=images[[0, 1, 2, 1]], split=["train", "train", "val", "test"])
+    assert "test 0 is train 1" in run(capsys, str(tmp_path / "x.npz"))[1]
+    found = json.loads(run(capsys, str(tmp_path / "x.npz"), "--json", "--quiet")[1])
+    assert found["duplicates"] == [{"first": ["train", 1], "second": ["test", 0]}]
