@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -16,6 +17,9 @@ from dlkit.errors import UsageError
 from dlkit.options.coerce import bounds, metavar, to_text
 from dlkit.options.declare import Option
 from dlkit.settings import Settings, option_groups, resolve, technique_of
+
+if TYPE_CHECKING:
+    from dlkit.display import Display
 
 _HELP_ALL = "dlkit.help_all"
 
@@ -203,12 +207,12 @@ def _callback(card: Card) -> Callable[..., None]:
         **raw: Any,
     ) -> None:
         settings = resolve(card, config=Path(config) if config else None, sets=sets, flags=_flags(raw))
-        if write_config:
-            _write_config(settings, Path(write_config))
-            return
         from dlkit.cli.shared import make_display, show_run
 
         display = make_display(quiet, json)
+        if write_config:
+            _write_config(settings, Path(write_config), display)
+            return
         if dry_run:
             from dlkit.dry_run import dry_run as show_plan
 
@@ -234,7 +238,7 @@ def _flags(raw: Mapping[str, Any]) -> dict[str, object]:
     return flags
 
 
-def _write_config(settings: Settings, path: Path) -> None:
+def _write_config(settings: Settings, path: Path, display: Display) -> None:
     text = settings.to_toml()
     try:
         with path.open("x", encoding="utf-8") as file:  # x: never over a file that exists
@@ -243,4 +247,6 @@ def _write_config(settings: Settings, path: Path) -> None:
         raise UsageError(f"{path} exists, and is never overwritten.", "Choose another name, or remove it.") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}.") from error
-    click.echo(f"Wrote {path}. Use it with: dlkit train {settings.card.name} --config {path}", err=True)
+    command = f"dlkit train {settings.card.name} --config {shlex.quote(str(path))}"
+    display.info(f"Wrote {path}. Use it with: {command}")
+    display.result({"config": path, "command": command})

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import tomllib
 import types
 from dataclasses import dataclass, replace
@@ -89,6 +91,7 @@ def test_flags_reach_training(
 def test_dry_run_and_config(trained: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "c.toml"
     assert main(["fake", "--noise", "--code", "5", "--write-config", str(path)]) == 0
+    assert f"--config {path}" in capsys.readouterr().err
     written = path.read_bytes()
     assert tomllib.loads(written.decode())["noise"] == "step:30"
     assert main(["fake", "--write-config", str(path)]) == 2
@@ -229,3 +232,33 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
 def test_every_verb_loads(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([verb, "--help"]) == 0
     assert f"Usage: dlkit {verb}" in capsys.readouterr().out
+
+
+def test_a_written_config_is_told_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a config.toml"
+    assert main(["autoencoder", "--write-config", str(path), "--json", "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"config": str(path), "command": f"dlkit train autoencoder --config '{path}'"}
+    assert err == ""
+
+
+def test_sigterm_unwinds(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    unwound = []
+
+    def work(_arguments: list[str]) -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        finally:
+            unwound.append(True)
+        return 0
+
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    monkeypatch.setattr(main_module, "_run", work)
+    try:
+        assert main([]) == 143
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert unwound
+    assert capsys.readouterr().err == "Stopped.\n"
