@@ -81,7 +81,7 @@ def _curve(ax: Any, lines: Mapping[str, Line], best: float | None) -> None:
         ax.plot([best], [shown[best]], "o", color=INK, markersize=5, label=label, zorder=3)
     if values and min(values) > 0 and max(values) / min(values) > 20:
         ax.set_yscale("log")
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
     ax.grid(axis="y")
     ax.set_axisbelow(True)
     ax.set_xlabel("epoch")

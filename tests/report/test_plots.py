@@ -166,3 +166,10 @@ def test_pyplot_is_never_imported() -> None:
         "png(plots.heatmap(torch.eye(2))); print('matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_one_epoch_has_one_tick() -> None:
+    figure = plots.learning_curves([{"phase": "train", "epoch": 1, "train_loss": 0.2, "val_loss": 0.1}])
+    figure.draw_without_rendering()
+    low, high = figure.axes[0].get_xlim()
+    assert [tick for tick in figure.axes[0].get_xticks() if low <= tick <= high] == [1]
