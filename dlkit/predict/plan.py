@@ -67,8 +67,8 @@ def _pictures(images: list[str], rest: list[str], out: Path | None) -> Plan:
         raise UsageError("The model yields no images that could be written as PNG.", "Say --format csv, json or npz.")
     if out is None:
         raise UsageError(f"The model yields images ({', '.join(images)}).", "Say where to write them: --out DIR.")
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{str(out)!r} is a file; PNG files need a folder.", "Choose another --out.")
+    if not out.is_dir() and (out.exists() or out.suffix.lower() == ".png"):
+        raise UsageError(f"{str(out)!r} is a file; PNG files need a folder.", "Name a folder: --out DIR.")
     if not rest:
         return Plan(png=out)
     return Plan(png=out, table="csv", table_path=_file(out / f"{_TABLE_NAME}.csv", "csv"))

@@ -42,6 +42,7 @@ def test_plans(outputs, out, format, expected, tmp_path, monkeypatch):
         (CODE, "folder", "png", "yields no images"),
         (CODE, None, "npz", "cannot be printed"),
         (IMAGE, "file", None, "is a file"),
+        (IMAGE, "restored.PNG", None, "PNG files need a folder"),
         (CODE, "there.csv", None, "exists"),
         (CODE, "full", None, "exists"),
     ],
