@@ -186,7 +186,8 @@ def _parsed(option: Option, raw: object, where: str) -> Any:
     try:
         return option.type.parse(str(raw))
     except ValueError as error:
-        raise UsageError(f"{where}: {str(error).rstrip('.')}.") from error
+        text = str(error).strip()
+        raise UsageError(f"{where}: {text if text.endswith(('.', '?')) else text + '.'}") from error
 
 
 def _refusal(option: Option, raw: object, where: str, hint: str = "") -> UsageError:

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
+from dlkit.options.suggest import did_you_mean
+
 
 @dataclass(frozen=True)
 class Size:
@@ -87,7 +89,8 @@ class Schedule:
         """``"cosine"``, ``"step:30"``, ``"exponential:0.97"``…"""
         name, colon, number = text.strip().partition(":")
         if name not in SCHEDULES:
-            raise ValueError(f"expected one of {', '.join(SCHEDULES)}, got {name!r}")
+            suggestion = did_you_mean(name, SCHEDULES)
+            raise ValueError(f"expected one of {', '.join(SCHEDULES)}, got {name!r}. {suggestion}")
         default = {"step": 30.0, "exponential": 0.97, "inverse": 1.0, "exp": 1.0}.get(name)
         if not colon:
             return cls(name, default or 0.0)

@@ -21,15 +21,23 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 class Rows:
-    """Turns batches into one row per image; images among the outputs are left out.
+    """Turns batches into one row per image; of images among the outputs, the files that they went to.
 
     Args:
         outputs: name → kind.
         classes: class names; empty where there are none, then classes are called by their number.
         top_k: how many of the most probable classes a row names; fewer where there are fewer.
+        saved: image output → its files' names for the present batch; empty where no pictures are written.
     """
 
-    def __init__(self, outputs: Mapping[str, OutputKind], classes: Sequence[str], top_k: int) -> None:
+    def __init__(
+        self,
+        outputs: Mapping[str, OutputKind],
+        classes: Sequence[str],
+        top_k: int,
+        saved: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        self._saved = {} if saved is None else saved
         self.outputs = {name: kind for name, kind in outputs.items() if kind != "image"}
         self._classes = [clean(name) for name in classes]
         self._top_k = top_k
@@ -43,11 +51,12 @@ class Rows:
         """
         columns = {name: list(self._values(name, kind, arrays[name])) for name, kind in self.outputs.items()}
         for number, path in enumerate(paths):
-            yield {"file": clean(path), **{name: column[number] for name, column in columns.items()}}
+            pictures = {name: clean(files[number]) for name, files in self._saved.items()}
+            yield {"file": clean(path), **pictures, **{name: column[number] for name, column in columns.items()}}
 
     def cells(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """A row, flat: column name → cell."""
-        flat: dict[str, Any] = {"file": csv_text(row["file"])}
+        flat: dict[str, Any] = {name: csv_text(row[name]) for name in ("file", *self._saved)}
         for name, kind in self.outputs.items():
             values = row[name]
             if kind == "probabilities":

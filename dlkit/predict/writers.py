@@ -50,7 +50,8 @@ class Pictures:
         self._folder = folder
         self._names = [name for name, kind in outputs.items() if kind == "image"]
         self._next: dict[str, int] = {}
-        self.count = 0
+        self.saved: dict[str, list[str]] = {}
+        """Output → the file names of the batch written last, in order."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -69,14 +70,13 @@ class Pictures:
                     f"Output {name!r} of shape {array.shape} is no picture: a PNG holds (B, 1 or 3, H, W).",
                     "Say --format npz to keep its numbers.",
                 )
-            for path, image in zip(paths, array, strict=True):
-                stem = file_stem(path) + (f"-{name}" if len(self._names) > 1 else "")
-                self._save(stem, png(image))
+            stems = [file_stem(path) + (f"-{name}" if len(self._names) > 1 else "") for path in paths]
+            self.saved[name] = [self._save(stem, png(image)) for stem, image in zip(stems, array, strict=True)]
 
     def end(self) -> None:
         """Nothing more is needed."""
 
-    def _save(self, stem: str, content: bytes) -> None:
+    def _save(self, stem: str, content: bytes) -> str:
         number = self._next.get(stem, 1)
         while True:
             target = self._folder / (f"{stem}.png" if number == 1 else f"{stem}-{number}.png")
@@ -89,8 +89,7 @@ class Pictures:
             except OSError as error:
                 raise DlkitError(f"Cannot write {str(target)!r}: {error.strerror or error}.") from error
             self._next[stem] = number
-            self.count += 1
-            return
+            return target.name
 
 
 def png(pixels: npt.NDArray[np.floating[Any]]) -> bytes:
@@ -133,15 +132,17 @@ def open_writers(
     """The plan's writers; tables and array files appear under their names only when the block ends well."""
     with ExitStack() as stack:
         writers: list[Writer] = []
-        if plan.png is not None:
-            writers.append(Pictures(plan.png, outputs))
+        pictures = None if plan.png is None else Pictures(plan.png, outputs)
+        if pictures is not None:
+            writers.append(pictures)  # before the table, which names its files
         if plan.table:
             stream = stdout
             if plan.table_path is not None:
                 temporary = stack.enter_context(atomic_path(plan.table_path))
                 stream = stack.enter_context(temporary.open("w", encoding="utf-8", newline=""))
             table = CsvTable if plan.table == "csv" else JsonTable
-            writers.append(table(stream, Rows(outputs, spec.classes, top_k)))
+            saved = {} if pictures is None else pictures.saved
+            writers.append(table(stream, Rows(outputs, spec.classes, top_k, saved)))
         if plan.npz is not None:
             writers.append(ArrayFile(stack.enter_context(atomic_path(plan.npz))))
         yield writers

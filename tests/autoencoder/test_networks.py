@@ -14,6 +14,7 @@ from dlkit_builtin.autoencoder.technique import Autoencoder
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dlkit.cli.main import main
 from dlkit.data.spec import DataSpec, Normalization
 from dlkit.errors import UsageError
 
@@ -79,8 +80,22 @@ def test_defaults() -> None:
 
 
 def test_an_even_kernel_is_refused() -> None:
-    with pytest.raises(UsageError, match="--kernel must be odd, got 4"):
-        Autoencoder(AutoencoderOptions(net="conv", kernel=4), spec())
+    with pytest.raises(ValueError, match=r"--kernel must be odd, .* got 4"):
+        AutoencoderOptions(net="conv", kernel=4)
+
+
+@pytest.mark.parametrize("flags", [["--upsample", "nearest"], ["--kernel", "5"]], ids=" ".join)
+def test_what_only_conv_nets_have_is_not_ignored(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "autoencoder", "--net", "dense", *flags, "--write-config", "never.toml"]) == 2
+    assert "--upsample and --kernel shape convolutional networks; add --net conv" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "meant"), [(["--denoise", "gausian:0.3"], "gaussian"), (["--schedule", "cosin"], "cosine")]
+)
+def test_a_slip_inside_a_value_is_answered(flags: list[str], meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "autoencoder", *flags, "--write-config", "never.toml"]) == 2
+    assert capsys.readouterr().err.rstrip().endswith(f"Did you mean {meant!r}?")
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 5), (1, 6)], ids=str)

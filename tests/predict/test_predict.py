@@ -76,6 +76,7 @@ def test_pictures_and_codes_beside_them(through, tmp_path):
         np.testing.assert_allclose(written, image[0].detach() * 255, atol=0.51)
     assert (out / "y.png").read_text() == "mine"
     rows = read_csv((out / "predictions.csv").read_text())
+    assert [row["reconstruction"] for row in rows] == ["x.png", "x-2.png", "y-2.png"]  # which picture is whose
     found = [[float(row[f"code_{unit}"]) for unit in range(5)] for row in rows]
     np.testing.assert_allclose(found, code.detach(), atol=1e-5)
     assert sorted(path.name for path in out.iterdir()) == ["predictions.csv", "x-2.png", "x.png", "y-2.png", "y.png"]

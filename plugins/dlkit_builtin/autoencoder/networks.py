@@ -12,7 +12,6 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from dlkit.errors import UsageError
 from dlkit_builtin.autoencoder.layers import Nearest, Pool, Unpool, after
 from dlkit_builtin.autoencoder.options import AutoencoderOptions
 
@@ -37,8 +36,6 @@ def build(options: AutoencoderOptions, shape: Shape) -> tuple[nn.Module, nn.Modu
     if options.net == "dense":
         widths = (math.prod(shape), *(options.layers or DENSE_LAYERS))
         return DenseEncoder(widths, code, options), DenseDecoder(code, widths[::-1], shape, options)
-    if options.kernel % 2 == 0:
-        raise UsageError(f"--kernel must be odd, got {options.kernel}.", "An odd kernel has a centre: 3, 5, 7…")
     channels = options.layers or CONV_LAYERS
     sizes = [(shape[1], shape[2])]
     for _ in channels:

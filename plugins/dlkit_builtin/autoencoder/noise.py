@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
+from dlkit.options.suggest import did_you_mean
+
 AMOUNTS: dict[str, tuple[str, float, float]] = {
     "gaussian": ("the standard deviation σ of additive noise, not clipped", 0.0, 10.0),
     "speckle": ("the standard deviation σ of multiplicative noise, x(1 + σn)", 0.0, 10.0),
@@ -51,7 +53,10 @@ class Noise:
 def _corruption(text: str) -> Corruption:
     kind, colon, number = text.partition(":")
     if kind not in AMOUNTS:
-        raise ValueError(f"expected one of {', '.join(AMOUNTS)} with an amount (gaussian:0.3), got {text!r}")
+        suggestion = did_you_mean(kind, AMOUNTS)
+        raise ValueError(
+            f"expected one of {', '.join(AMOUNTS)} with an amount (gaussian:0.3), got {text!r}. {suggestion}"
+        )
     meaning, smallest, largest = AMOUNTS[kind]
     try:
         amount = float(number) if colon else math.nan

@@ -43,6 +43,12 @@ class AutoencoderOptions(TrainOptions):
         min=0, exclusive=True, advanced=True,
     )  # fmt: skip
 
+    def __post_init__(self) -> None:
+        if self.net == "dense" and (self.upsample, self.kernel) != ("transposed", 3):
+            raise ValueError("--upsample and --kernel shape convolutional networks; add --net conv")
+        if self.kernel % 2 == 0:
+            raise ValueError(f"--kernel must be odd, so that it has a centre (3, 5, 7…), got {self.kernel}")
+
 
 def capabilities(options: AutoencoderOptions) -> frozenset[str]:
     """With max-unpooling the decoder needs the encoder's switches, so a code alone cannot be decoded."""
