@@ -57,7 +57,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str,
         try:
             save_file(_separate(tensors), temporary, metadata)
         except SafetensorError as error:  # what the file system refuses is no OSError here, only its text
-            code = re.search(r"\(os error (\d+)\)", str(error))
+            code = re.search(r"(?:os error|code:) (\d+)", str(error))  # the wording of safetensors 0.5 too
             if code is None:
                 raise
             raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
