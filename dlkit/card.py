@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dlkit.errors import PluginError
 
 if TYPE_CHECKING:
+    from dlkit.data.spec import ImageForm
     from dlkit.options import Options
     from dlkit.technique import Technique
 
@@ -33,6 +34,8 @@ class Card:
             (see :mod:`dlkit.technique`), without importing the implementation.
         needs_labels: training is refused on unlabelled data.
         examples: command lines that show its use.
+        image_form: ``"package.module:function"``, heavy; ``function(options)`` gives the
+            :class:`dlkit.data.spec.ImageForm` that images are brought to where the user does not say, or None.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Card:
     sources: tuple[str, ...] = ()
     needs_labels: bool = False
     examples: tuple[str, ...] = ()
+    image_form: str = ""
 
     def load(self) -> type[Technique[Any]]:
         """Import the implementation (heavy).
@@ -52,13 +56,26 @@ class Card:
         Raises:
             PluginError: the module or the class cannot be imported.
         """
-        module_name, _, attribute = self.implementation.partition(":")
+        implementation: type[Technique[Any]] = self._imported(self.implementation, "implementation")
+        return implementation
+
+    def form(self, options: Options) -> ImageForm | None:
+        """How the technique wants its images (heavy).
+
+        Raises:
+            PluginError: the function cannot be imported.
+        """
+        if not self.image_form:
+            return None
+        form: ImageForm | None = self._imported(self.image_form, "image form")(options)
+        return form
+
+    def _imported(self, path: str, what: str) -> Any:
+        module_name, _, attribute = path.partition(":")
         try:
-            implementation: type[Technique[Any]] = getattr(import_module(module_name), attribute)
+            return getattr(import_module(module_name), attribute)
         except Exception as error:
             raise PluginError(
-                f"Technique {self.name!r}: its implementation {self.implementation!r} cannot be imported: "
-                f"{type(error).__name__}: {error}",
+                f"Technique {self.name!r}: its {what} {path!r} cannot be imported: {type(error).__name__}: {error}",
                 "Reinstall or update the package that ships it, or report this to its authors.",
             ) from error
-        return implementation

@@ -231,7 +231,8 @@ def load_training_data(settings: Settings, display: Display) -> ImageData:
     Raises:
         DataError: it cannot be read, or lacks the labels that the technique needs.
     """
-    data = load_data(settings.data, progress=display, workers=settings.runtime.workers)
+    form = settings.card.form(settings.options)
+    data = load_data(settings.data, form=form, progress=display, workers=settings.runtime.workers)
     for notice in data.notices:
         display.warn(notice)
     if settings.card.needs_labels and not data.spec.classes:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dlkit.data.listing import Images, Ints
@@ -103,12 +104,22 @@ class Split:
         name: ``train``, ``val`` or ``test``.
         labels: int64 ``(N,)``, -1 where unlabelled; None where the data has no labels at all.
         files: a printable name for each image, where it came from a file.
+        digests: uint8 ``(N, 32)``, SHA-256 of each raw image: what a cache of features knows it by. None where the
+            split was not made by :func:`load_data`.
     """
 
-    def __init__(self, name: str, pixels: Pixels, labels: Tensor | None, files: Sequence[str] | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        pixels: Pixels,
+        labels: Tensor | None,
+        files: Sequence[str] | None,
+        digests: NDArray[np.uint8] | None = None,
+    ) -> None:
         self.name = name
         self.labels = labels
         self.files = files
+        self.digests = digests
         self._pixels = pixels
 
     def __len__(self) -> int:
@@ -152,13 +163,14 @@ class Split:
 
     def renamed(self, name: str) -> Split:
         """The same images for another purpose."""
-        return Split(name, self._pixels, self.labels, self.files)
+        return Split(name, self._pixels, self.labels, self.files, self.digests)
 
     def subset(self, indices: Tensor) -> Split:
         """The split of the images at ``indices``, int64 ``(n,)``."""
         labels = None if self.labels is None else self.labels.index_select(0, indices)
         files = None if self.files is None else [self.files[index] for index in indices.tolist()]
-        return Split(self.name, self._pixels.subset(indices), labels, files)
+        digests = None if self.digests is None else self.digests[indices.numpy()]
+        return Split(self.name, self._pixels.subset(indices), labels, files, digests)
 
 
 @dataclass(frozen=True, kw_only=True)

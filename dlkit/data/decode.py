@@ -4,7 +4,8 @@
 - Transparency is composited on white, before resizing.
 - 16-bit images keep their depth: value / 65535 as float32. Other integers are value / 255.
 - Grey from colour is ITU-R 601-2 luma (PIL's ``L``), colour from grey repeats the channel.
-- Resizing is PIL's bicubic with antialiasing, on the region that ``crop``, ``pad`` (black) or ``stretch`` asks for;
+- Resizing is PIL's, bicubic unless the spec says otherwise, with antialiasing, on the region that ``crop``, ``pad``
+  (black) or ``stretch`` asks for; a crop keeps the spec's share of each side, as pretrained networks are evaluated;
   JPEG files are first scaled down by 2, 4 or 8 inside the decoder (``draft``), never below the size asked for.
 """
 
@@ -32,6 +33,12 @@ EXTENSIONS = frozenset((
 DEEP_MODES = frozenset(("I", "F", "I;16", "I;16L", "I;16B", "I;16N"))
 GREY_MODES = frozenset(("1", "L", "LA", "La")) | DEEP_MODES
 
+_SAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
 _ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -107,8 +114,8 @@ def fit(image: Image.Image, spec: DataSpec) -> Pixels:
     image.load()
     turn = _TURNS.get(orientation(image))
     flat = _flatten(image, spec.channels)
-    if full != (width, height):
-        flat = _resize(flat, extent, (width, height), spec.resize)
+    if full != (width, height) or _crops(spec):
+        flat = _resize(flat, extent, (width, height), spec)
     if turn is not None:
         flat = flat.transpose(turn)
     return _to_array(flat, spec)
@@ -144,9 +151,13 @@ def _float_channels(array: NDArray[np.float32], channels: int) -> list[NDArray[n
 
 def _resize_float(plane: NDArray[np.float32], spec: DataSpec) -> Image.Image:
     image = Image.fromarray(np.ascontiguousarray(plane, dtype=np.float32))
-    if image.size == (spec.width, spec.height):
+    if image.size == (spec.width, spec.height) and not _crops(spec):
         return image
-    return _resize(image, image.size, (spec.width, spec.height), spec.resize)
+    return _resize(image, image.size, (spec.width, spec.height), spec)
+
+
+def _crops(spec: DataSpec) -> bool:
+    return spec.resize == "crop" and spec.crop < 1
 
 
 def _draft(image: Image.Image, target: tuple[int, int], spec: DataSpec) -> tuple[float, float]:
@@ -156,12 +167,12 @@ def _draft(image: Image.Image, target: tuple[int, int], spec: DataSpec) -> tuple
         Width and height of the image's content at that scale; the pixels may reach beyond it by a fraction.
     """
     full = image.size
-    if image.format not in ("JPEG", "MPO") or (full == target and spec.channels == 3):
+    if image.format not in ("JPEG", "MPO") or (full == target and spec.channels == 3 and not _crops(spec)):
         return full
     wanted = target
     if spec.resize != "stretch":
         scales = target[0] / full[0], target[1] / full[1]
-        scale = max(scales) if spec.resize == "crop" else min(scales)
+        scale = max(scales) / spec.crop if spec.resize == "crop" else min(scales)
         wanted = max(1, round(full[0] * scale)), max(1, round(full[1] * scale))
     drafted = image.draft("L" if spec.channels == 1 else "RGB", wanted)
     return (drafted[1][2], drafted[1][3]) if drafted is not None else full
@@ -198,19 +209,20 @@ def _deep(image: Image.Image) -> Image.Image:
     return Image.fromarray(values.astype(np.float32) / np.float32(top))
 
 
-def _resize(image: Image.Image, extent: tuple[float, float], target: tuple[int, int], mode: str) -> Image.Image:
-    """Resize the part of the image, ``extent`` from its corner, that the mode keeps."""
+def _resize(image: Image.Image, extent: tuple[float, float], target: tuple[int, int], spec: DataSpec) -> Image.Image:
+    """Resize the part of the image, ``extent`` from its corner, that the spec keeps."""
     ratios = extent[0] / target[0], extent[1] / target[1]
-    if mode == "stretch":
-        return image.resize(target, Image.Resampling.BICUBIC, box=(0, 0, *extent))
-    if mode == "crop":
-        kept = target[0] * min(ratios), target[1] * min(ratios)
+    sampling = _SAMPLING[spec.interpolation]
+    if spec.resize == "stretch":
+        return image.resize(target, sampling, box=(0, 0, *extent))
+    if spec.resize == "crop":
+        kept = target[0] * min(ratios) * spec.crop, target[1] * min(ratios) * spec.crop
         left, top = max(0.0, (extent[0] - kept[0]) / 2), max(0.0, (extent[1] - kept[1]) / 2)
         box = (left, top, min(left + kept[0], extent[0]), min(top + kept[1], extent[1]))
-        return image.resize(target, Image.Resampling.BICUBIC, box=box)
+        return image.resize(target, sampling, box=box)
     width, height = (max(1, min(most, round(size / max(ratios)))) for size, most in zip(extent, target, strict=True))
     canvas = Image.new(image.mode, target)
-    inner = image.resize((width, height), Image.Resampling.BICUBIC, box=(0, 0, *extent))
+    inner = image.resize((width, height), sampling, box=(0, 0, *extent))
     canvas.paste(inner, ((target[0] - width) // 2, (target[1] - height) // 2))
     return canvas
 

@@ -12,6 +12,9 @@ from dlkit.data.listing import SPLITS, Ints, Pixels
 from dlkit.data.spec import DataSpec
 
 
+DIGEST_BYTES = 32
+
+
 def digests(images: Pixels) -> list[bytes]:
     """SHA-256 of each of ``(n, C, H, W)``."""
     return [hashlib.sha256(memoryview(image)).digest() for image in images]

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 
 from dlkit.data.data import BadImage, ImageData, Split
-from dlkit.data.digests import duplicate_notices, find_duplicates, fingerprint
+from dlkit.data.digests import DIGEST_BYTES, duplicate_notices, find_duplicates, fingerprint
 from dlkit.data.examine import Examined, examine
 from dlkit.data.files import FileImages
 from dlkit.data.listing import SPLITS, UNASSIGNED, Ints, Listing, Survey
 from dlkit.data.memory import fits_in_memory
 from dlkit.data.relabel import relabel
 from dlkit.data.resolve import resolve, source_of
-from dlkit.data.spec import DataSpec
+from dlkit.data.spec import DataSpec, ImageForm
 from dlkit.data.splits import assign_splits
 from dlkit.data.statistics import Statistics
 from dlkit.data.text import enumerated
@@ -30,6 +30,7 @@ def load_data(
     options: DataOptions,
     *,
     like: DataSpec | None = None,
+    form: ImageForm | None = None,
     drop_unknown: bool = False,
     progress: Display | None = None,
     workers: int | None = None,
@@ -40,6 +41,7 @@ def load_data(
         options: what and how.
         like: the spec of a trained run: its size, channels, pixel type, normalization and class order (by name) hold.
             Where ``options.data`` is not the run's own data, no splits are made: images without one are test images.
+        form: how images are brought to size where ``options`` do not say, and neither does ``like``.
         drop_unknown: images of classes that ``like`` does not know become unlabelled instead of an error.
         progress: where progress is shown; by default nowhere.
         workers: decoding threads; by default one per usable CPU.
@@ -59,7 +61,7 @@ def load_data(
         listing = relabel(listing, like, drop_unknown=drop_unknown)
     splits = _splits(listing, options, own=like is None or like.source == source)
     survey = listing.images.survey(display)
-    spec = _spec(listing, survey, options, like, source)
+    spec = _spec(listing, survey, options, like, source) if form is None else _formed(listing, survey, options, form)
     in_memory = fits_in_memory(spec, len(listing.images), options.in_memory)
     wanted = None if like is not None or options.normalize == "none" else Statistics()
     parts = {}
@@ -78,7 +80,8 @@ def load_data(
         raise _no_training_images(listing, parts["train"])
     if wanted is not None:
         spec = replace(spec, normalization=wanted.normalization(options.normalize))
-    return _Assembly(listing, survey, spec, parts).data(mixed_sizes=like is None and options.image_size is None)
+    chosen = like is None and form is None and options.image_size is None
+    return _Assembly(listing, survey, spec, parts).data(mixed_sizes=chosen)
 
 
 def _no_training_images(listing: Listing, train: Examined) -> DataError:
@@ -116,6 +119,15 @@ def _spec(listing: Listing, survey: Survey, options: DataOptions, like: DataSpec
         resize=options.resize,
         classes=listing.classes,
     )
+
+
+def _formed(listing: Listing, survey: Survey, options: DataOptions, form: ImageForm) -> DataSpec:
+    """The technique's form, where the user does not say otherwise."""
+    spec = _spec(listing, survey, options, None, source_of(options.data))
+    if options.image_size is None:
+        spec = replace(spec, height=form.height, width=form.width)
+    channels = form.channels if options.channels == "auto" else spec.channels
+    return replace(spec, channels=channels, crop=form.crop, interpolation=form.interpolation)
 
 
 def _size(survey: Survey, options: DataOptions) -> tuple[int, int]:
@@ -190,6 +202,7 @@ class _Assembly:
             part.pixels,
             None if labels is None else torch.from_numpy(labels),
             None if names is None else [names[index] for index in part.kept],
+            np.frombuffer(b"".join(part.digests), dtype=np.uint8).reshape(-1, DIGEST_BYTES),
         )
 
     def _sizes(self) -> tuple[int, int, int, int]:

@@ -10,6 +10,25 @@ from typing import Any, Literal
 NormalizeMode = Literal["none", "channel", "mean-image", "standardize"]
 ResizeMode = Literal["crop", "pad", "stretch"]
 PixelType = Literal["uint8", "float32"]
+Interpolation = Literal["bicubic", "bilinear", "nearest", "lanczos"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageForm:
+    """How a technique wants its images where the user does not say: what a pretrained network was trained with.
+
+    Attributes:
+        height, width: in pixels.
+        channels: 1 or 3.
+        crop: with ``resize="crop"``, the share of the covering square (or rectangle) that is kept, around the centre.
+        interpolation: of the resizing.
+    """
+
+    height: int
+    width: int
+    channels: int = 3
+    crop: float = 1.0
+    interpolation: Interpolation = "bicubic"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +76,8 @@ class DataSpec:
         channels, height, width: of every image after reading and resizing.
         pixel_type: how raw images are held: ``uint8`` (white is 255) or ``float32`` (white is 1).
         resize: how images of other sizes are brought to ``height × width``.
+        crop: the share of each side that ``resize="crop"`` keeps of what covers, around the centre.
+        interpolation: of the resizing.
         classes: class names in the frozen order that label numbers refer to; empty when unlabelled.
         counts: images per split (``train``, ``val``, ``test``).
         class_counts: split → images per class, in the order of ``classes``.
@@ -71,6 +92,8 @@ class DataSpec:
     width: int
     pixel_type: PixelType = "uint8"
     resize: ResizeMode = "crop"
+    crop: float = 1.0
+    interpolation: Interpolation = "bicubic"
     classes: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     class_counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)

@@ -1,0 +1,33 @@
+"""Networks that turn images into features: pretrained ones by name, weights files, callables, earlier runs.
+
+Names are loaded on first use, so that options need no torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dlkit.backbones.options import BackboneOptions
+
+if TYPE_CHECKING:
+    from dlkit.backbones.backbone import Backbone, Stage, Tap
+    from dlkit.backbones.build import build_backbone, image_form, restore_backbone
+
+__all__ = ["Backbone", "BackboneOptions", "Stage", "Tap", "build_backbone", "image_form", "restore_backbone"]
+
+_HOMES = {
+    "Backbone": "backbone",
+    "Stage": "backbone",
+    "Tap": "backbone",
+    "build_backbone": "build",
+    "image_form": "build",
+    "restore_backbone": "build",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,1 @@
+"""Classifiers and regressors on features, by scikit-learn, their choice by cross-validation."""

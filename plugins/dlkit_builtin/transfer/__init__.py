@@ -1,0 +1,1 @@
+"""Transfer learning: a pretrained backbone, reused."""
