@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
-
 from dlkit.backbones.backbone import TOP, Backbone, Origin, Stage
 from dlkit.backbones.options import BackboneOptions
 from dlkit.backbones.weights import load_weights, read_weights
@@ -44,9 +42,9 @@ def build(options: BackboneOptions, arguments: Mapping[str, Any]) -> Backbone:
 
     wanted = form(options)
     pretrained = options.weights is None and not options.random_init
-    network: nn.Module = timm.create_model(options.backbone, pretrained=pretrained, **arguments).eval()
+    network: Any = timm.create_model(options.backbone, pretrained=pretrained, **arguments).eval()
     cfg = network.pretrained_cfg
-    words, notices = ("random", ()) if options.random_init else (f"timm/{options.backbone}", ())
+    words, notices = ("random", tuple[str, ...]()) if options.random_init else (f"timm/{options.backbone}", ())
     if options.weights is not None:
         notices = load_weights(network, read_weights(options.weights))
         words = options.weights

@@ -102,7 +102,8 @@ class Split:
 
     Attributes:
         name: ``train``, ``val`` or ``test``.
-        labels: int64 ``(N,)``, -1 where unlabelled; None where the data has no labels at all.
+        labels: int64 ``(N,)``, -1 where unlabelled; None where the data has no labels at all, or has ``targets``.
+        targets: float32 ``(N, K)`` for ``spec.target`` *multi-label* (0 or 1) and *number*; NaN where unlabelled.
         files: a printable name for each image, where it came from a file.
         digests: uint8 ``(N, 32)``, SHA-256 of each raw image: what a cache of features knows it by. None where the
             split was not made by :func:`load_data`.
@@ -115,11 +116,13 @@ class Split:
         labels: Tensor | None,
         files: Sequence[str] | None,
         digests: NDArray[np.uint8] | None = None,
+        targets: Tensor | None = None,
     ) -> None:
         self.name = name
         self.labels = labels
         self.files = files
         self.digests = digests
+        self.targets = targets
         self._pixels = pixels
 
     def __len__(self) -> int:
@@ -163,14 +166,15 @@ class Split:
 
     def renamed(self, name: str) -> Split:
         """The same images for another purpose."""
-        return Split(name, self._pixels, self.labels, self.files, self.digests)
+        return Split(name, self._pixels, self.labels, self.files, self.digests, self.targets)
 
     def subset(self, indices: Tensor) -> Split:
         """The split of the images at ``indices``, int64 ``(n,)``."""
         labels = None if self.labels is None else self.labels.index_select(0, indices)
         files = None if self.files is None else [self.files[index] for index in indices.tolist()]
         digests = None if self.digests is None else self.digests[indices.numpy()]
-        return Split(self.name, self._pixels.subset(indices), labels, files, digests)
+        targets = None if self.targets is None else self.targets.index_select(0, indices)
+        return Split(self.name, self._pixels.subset(indices), labels, files, digests, targets)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,6 @@ from dlkit.data.data import Duplicate
 from dlkit.data.listing import SPLITS, Ints, Pixels
 from dlkit.data.spec import DataSpec
 
-
 DIGEST_BYTES = 32
 
 

@@ -10,6 +10,8 @@ from typing import Any, Literal
 NormalizeMode = Literal["none", "channel", "mean-image", "standardize"]
 ResizeMode = Literal["crop", "pad", "stretch"]
 PixelType = Literal["uint8", "float32"]
+TargetKind = Literal["classes", "multi-label", "number"]
+"""What labels say: one class per image, any number of classes per image, or a number (several numbers)."""
 Interpolation = Literal["bicubic", "bilinear", "nearest", "lanczos"]
 
 
@@ -78,7 +80,9 @@ class DataSpec:
         resize: how images of other sizes are brought to ``height × width``.
         crop: the share of each side that ``resize="crop"`` keeps of what covers, around the centre.
         interpolation: of the resizing.
-        classes: class names in the frozen order that label numbers refer to; empty when unlabelled.
+        target: what the labels say.
+        classes: class names in the frozen order that label numbers refer to; empty when unlabelled. With
+            ``target="multi-label"`` the names of the labels, with ``"number"`` the names of the numeric columns.
         counts: images per split (``train``, ``val``, ``test``).
         class_counts: split → images per class, in the order of ``classes``.
         normalization: the train split's statistics.
@@ -94,6 +98,7 @@ class DataSpec:
     resize: ResizeMode = "crop"
     crop: float = 1.0
     interpolation: Interpolation = "bicubic"
+    target: TargetKind = "classes"
     classes: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     class_counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)

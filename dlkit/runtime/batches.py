@@ -31,11 +31,13 @@ class Batch:
         images: pixels, float32 in [0, 1], ``(B, C, H, W)``.
         labels: int64 ``(B,)``, -1 for unlabelled; None where the data has no labels.
         indices: int64 ``(B,)``, which images of the split these are.
+        targets: float32 ``(B, K)`` where the data has several labels per image, or numbers; else None.
     """
 
     images: Tensor
     labels: Tensor | None
     indices: Tensor
+    targets: Tensor | None = None
 
     def __len__(self) -> int:
         return self.indices.shape[0]
@@ -68,6 +70,7 @@ class Feed:
         if split.in_memory and _fits(split.tensor, device):
             self.resident = split.tensor.to(device)
         self.labels = None if split.labels is None else split.labels.to(device)
+        self.targets = None if split.targets is None else split.targets.to(device)
         self._read = split.raw
 
     def batches(self, order: Tensor | None, cuts: Cuts) -> Iterator[Batch]:
@@ -87,14 +90,15 @@ class Feed:
             raw = images[start:end]
             # float32 pixels are copied, so that a technique that writes into its batch spoils nothing
             pixels = to_pixels(raw) if raw.dtype is torch.uint8 else raw.clone()
-            yield Batch(pixels, labels, indices[start:end])
+            targets = None if self.targets is None else self.targets[start:end]
+            yield Batch(pixels, labels, indices[start:end], targets)
 
     def _indexed(self, images: Tensor, order: Tensor, cuts: Cuts) -> Iterator[Batch]:
         order, labels = order.to(self.device), self.labels
         for start, end in cuts:
             indices = order[start:end]
             pixels = to_pixels(images.index_select(0, indices))
-            yield Batch(pixels, None if labels is None else labels.index_select(0, indices), indices)
+            yield Batch(pixels, _chosen(labels, indices), indices, _chosen(self.targets, indices))
 
     def _streamed(self, order: Tensor, cuts: Cuts) -> Iterator[Batch]:
         pinned = self.device.type == "cuda"
@@ -105,8 +109,12 @@ class Feed:
 
         for (start, end), raw in zip(cuts, ahead(read, cuts, self.workers), strict=True):
             indices = order[start:end].to(self.device)
-            labels = None if self.labels is None else self.labels.index_select(0, indices)
-            yield Batch(to_pixels(raw.to(self.device, non_blocking=True)), labels, indices)
+            pixels = to_pixels(raw.to(self.device, non_blocking=True))
+            yield Batch(pixels, _chosen(self.labels, indices), indices, _chosen(self.targets, indices))
+
+
+def _chosen(values: Tensor | None, indices: Tensor) -> Tensor | None:
+    return None if values is None else values.index_select(0, indices)
 
 
 def ahead(read: Callable[[int, int], Tensor], cuts: Cuts, workers: int) -> Iterator[Tensor]:

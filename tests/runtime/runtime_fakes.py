@@ -48,7 +48,7 @@ class FakeRun:
 
 class FakeSplit:
     def __init__(self, tensor: Tensor, labels: Tensor | None = None, in_memory: bool = True) -> None:
-        self.name, self.labels, self.files = "train", labels, None
+        self.name, self.labels, self.files, self.targets = "train", labels, None, None
         self.in_memory = in_memory
         self.tensor = tensor
 
