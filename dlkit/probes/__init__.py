@@ -1,1 +1,1 @@
-"""Classifiers and regressors on features, by scikit-learn, their choice by cross-validation."""
+"""Classifiers and regressors on features, by scikit-learn, and what cross-validation says of them."""

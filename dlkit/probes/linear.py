@@ -1,57 +1,98 @@
-"""A linear classifier on features: scikit-learn's logistic regression as the weights of an ``nn.Linear``."""
+"""A linear model on features: scikit-learn's own, as the weights of an ``nn.Linear``.
+
+On standardised features x, with an L2 penalty of strength 1/C (the intercept is free):
+
+    classes      multinomial logistic regression    Σᵢ −log softmax(Wxᵢ + b)[yᵢ] + ‖W‖² / 2C
+    multi-label  a binary one for each label        Σᵢ −log σ(±(wxᵢ + b)) + ‖w‖² / 2C
+    number       ridge regression                   Σᵢ (wxᵢ + b − yᵢ)² + ‖w‖² / C
+"""
 
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 from torch import nn
 
-Values = NDArray[np.float32]
-Labels = NDArray[np.int64]
+from dlkit.probes.targets import Targets
+
+Values = NDArray[np.floating[Any]]
 
 NEVER = -1e4
-"""Logit of a class that no training image has: its probability is zero in float32."""
+"""Logit of a class (or label) that no training image has: its probability is zero in float32."""
+_ITERATIONS = 1000
+_SMALL = 10_000_000  # values (images × features) below which several BLAS threads only wait for each other
 
 
-def fit_linear(features: Values, labels: Labels, classes: int, C: float) -> nn.Linear:  # noqa: N803
-    """Multinomial logistic regression with an L2 penalty on standardised features.
-
-    Minimises  Σᵢ −log p(yᵢ | xᵢ) + ‖W‖² / 2C;  the standardisation is folded into the weights.
+def fit_linear(features: Values, targets: Targets, C: float) -> nn.Linear:  # noqa: N803 - scikit-learn's name
+    """Fit the model above; the standardisation is folded into its weights.
 
     Args:
         features: ``(N, D)``.
-        labels: ``(N,)``, at least two different ones.
-        classes: K.
+        targets: of the N images.
         C: inverse strength of the penalty.
 
     Returns:
-        From ``(B, D)`` to logits ``(B, K)``.
+        From features ``(B, D)`` to ``(B, K)``: logits, or numbers.
     """
     scaler = StandardScaler().fit(features)
-    model = LogisticRegression(C=C, max_iter=1000)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(scaler.transform(features), labels)
-    return as_linear(model, scaler, classes)
-
-
-def as_linear(model: LogisticRegression, scaler: StandardScaler, classes: int) -> nn.Linear:
-    """A fitted logistic regression on standardised features → the same on features as they are."""
-    weights, bias = np.asarray(model.coef_), np.asarray(model.intercept_)
-    if len(weights) == 1:  # two classes: P(second) = σ(z) = softmax(0, z)
-        weights, bias = np.concatenate([0 * weights, weights]), np.concatenate([0 * bias, bias])
+    weights, bias = solve(scaler.transform(features), targets, C)
     weights = weights / scaler.scale_
     bias = bias - weights @ scaler.mean_
-    linear = nn.Linear(weights.shape[1], classes)
+    linear = nn.Linear(weights.shape[1], weights.shape[0])
     with torch.no_grad():
-        linear.weight.zero_()
-        linear.bias.fill_(NEVER)
-        linear.weight[torch.from_numpy(model.classes_)] = torch.from_numpy(weights).float()
-        linear.bias[torch.from_numpy(model.classes_)] = torch.from_numpy(bias).float()
+        linear.weight.copy_(torch.from_numpy(weights))
+        linear.bias.copy_(torch.from_numpy(bias))
     return linear
+
+
+def solve(features: Values, targets: Targets, C: float) -> tuple[Values, Values]:  # noqa: N803
+    """Weights ``(K, D)`` and bias ``(K,)``, float64, on features ``(N, D)`` that are standardised already."""
+    with warnings.catch_warnings(), threadpool_limits(1 if features.size < _SMALL else None, user_api="blas"):
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        if targets.kind == "number":
+            ridge = Ridge(alpha=1 / C).fit(features, targets.values)
+            return np.atleast_2d(ridge.coef_), np.atleast_1d(ridge.intercept_)
+        if targets.kind == "classes":
+            return _logistic(features, targets.values, targets.outputs, C)
+        rows = [_binary(features, targets.values[:, label] >= 0.5, C) for label in range(targets.outputs)]
+        return np.stack([weight for weight, _ in rows]), np.array([bias for _, bias in rows])
+
+
+def _logistic(features: Values, labels: NDArray[Any], classes: int, C: float) -> tuple[Values, Values]:  # noqa: N803
+    """All K classes, also those that no image has."""
+    weights, bias = np.zeros((classes, features.shape[1])), np.full(classes, NEVER)
+    present = np.unique(labels)
+    if len(present) == 1:  # nothing to tell apart
+        bias[present] = 0.0
+        return weights, bias
+    model = LogisticRegression(C=C, max_iter=_ITERATIONS).fit(features, labels)
+    coefficients, intercepts = model.coef_, model.intercept_
+    if len(present) == 2:  # P(second) = σ(z) = softmax(0, z)
+        coefficients = np.concatenate([0 * coefficients, coefficients])
+        intercepts = np.concatenate([0 * intercepts, intercepts])
+    weights[present], bias[present] = coefficients, intercepts
+    return weights, bias
+
+
+def _binary(features: Values, positive: NDArray[np.bool_], C: float) -> tuple[Values, float]:  # noqa: N803
+    if positive.all() or not positive.any():
+        return np.zeros(features.shape[1]), -NEVER if positive.any() else NEVER
+    model = LogisticRegression(C=C, max_iter=_ITERATIONS).fit(features, positive)
+    return model.coef_[0], float(model.intercept_[0])
+
+
+def outputs_of(weights: Values, bias: Values, features: Values, targets: Targets) -> Values:
+    """Probabilities or numbers ``(N, K)`` that a solution gives for features ``(N, D)``."""
+    values = features @ weights.T + bias
+    if targets.kind == "classes":
+        values = np.exp(values - values.max(1, keepdims=True))
+        return np.asarray(values / values.sum(1, keepdims=True))
+    return values if targets.kind == "number" else 1 / (1 + np.exp(-np.clip(values, NEVER, -NEVER)))

@@ -1,0 +1,83 @@
+"""What is to be predicted, as arrays, and how well a prediction did on each image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dlkit.data.spec import DataSpec, TargetKind
+
+if TYPE_CHECKING:
+    from dlkit.data import Split
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Targets of N labelled images.
+
+    Attributes:
+        kind: what they say.
+        values: int64 ``(N,)`` for classes; float64 ``(N, K)`` for several labels (0 or 1) and for numbers.
+        outputs: K: classes, labels or numbers.
+    """
+
+    kind: TargetKind
+    values: NDArray[np.int64] | Floats
+    outputs: int
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def subset(self, indices: Ints) -> Targets:
+        """Those of some of the images."""
+        return Targets(self.kind, self.values[indices], self.outputs)
+
+    def strata(self) -> Ints | None:
+        """What folds should have alike: the class; the quarter of the (first) number; nothing for several labels."""
+        if self.kind == "classes":
+            return np.asarray(self.values, dtype=np.int64)
+        if self.kind == "number":
+            first = self.values[:, 0]
+            return np.searchsorted(np.quantile(first, (0.25, 0.5, 0.75)), first).astype(np.int64)
+        return None
+
+    def scores(self, outputs: NDArray[np.floating]) -> Floats:
+        """How well each image was predicted; the mean is a figure between 0 and 1, more is better.
+
+        Classes: 1 where the largest output is the class, so that the mean is accuracy. Several labels: the share of
+        labels that are right. Numbers: 1 − (ŷ − y)² / var(y), averaged over numbers: the mean is R².
+
+        Args:
+            outputs: ``(N, K)``: probabilities (or logits, for classes), or numbers.
+        """
+        if self.kind == "classes":
+            return np.asarray(outputs.argmax(1) == self.values, dtype=np.float64)
+        if self.kind == "multi-label":
+            return np.asarray(((outputs >= 0.5) == (self.values >= 0.5)).mean(1), dtype=np.float64)
+        variance = np.maximum(self.values.var(0), np.finfo(np.float64).tiny)
+        return np.asarray((1 - (outputs - self.values) ** 2 / variance).mean(1), dtype=np.float64)
+
+
+def targets_of(split: Split, spec: DataSpec) -> tuple[Targets, Ints]:
+    """The targets of a split's labelled images, and which images these are, int64 ``(N,)``.
+
+    Raises:
+        ValueError: the split has no labels at all.
+    """
+    if spec.target == "classes":
+        if split.labels is None:
+            raise ValueError(f"the {split.name} split has no labels")
+        known = torch.nonzero(split.labels >= 0).flatten().numpy()
+        return Targets("classes", split.labels.numpy()[known], len(spec.classes)), known
+    if split.targets is None:
+        raise ValueError(f"the {split.name} split has no targets")
+    values = split.targets.double().numpy()
+    known = np.flatnonzero(~np.isnan(values).any(1))
+    return Targets(spec.target, values[known], values.shape[1]), known
