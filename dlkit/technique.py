@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 
 OptionsT = TypeVar("OptionsT", contravariant=True)
 
-OutputKind = Literal["image", "code", "probabilities", "values"]
+OutputKind = Literal["image", "code", "probabilities", "scores", "numbers", "values"]
 """What a named output of a trained model is, so that ``predict`` knows how to write it:
 
 ``image``: pixels in [0, 1], ``(B, C, H, W)`` → PNG; ``code``: ``(B, Z)`` → CSV / JSON / npz;
 ``probabilities``: ``(B, K)`` over the spec's classes, rows sum to one → CSV / JSON with class names;
+``scores``: ``(B, K)`` in [0, 1], one for each label of the spec (``target="multi-label"``) → CSV / JSON, a column each;
+``numbers``: ``(B, K)``, one for each numeric column of the spec (``target="number"``) → CSV / JSON, likewise;
 ``values``: ``(B, K)`` numbers of any meaning → CSV / JSON.
 """
 

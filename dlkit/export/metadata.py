@@ -19,7 +19,7 @@ from dlkit.errors import DataError, PluginError
 if TYPE_CHECKING:
     from dlkit.technique import OutputKind
 
-OUTPUT_KINDS = ("image", "code", "probabilities", "values")
+OUTPUT_KINDS = ("image", "code", "probabilities", "scores", "numbers", "values")
 """The values of :data:`dlkit.technique.OutputKind`, which lives in a heavy module."""
 
 KEYS = ("dlkit_version", "technique", "spec", "outputs")

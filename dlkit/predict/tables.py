@@ -25,7 +25,8 @@ class Rows:
 
     Args:
         outputs: name → kind.
-        classes: class names; empty where there are none, then classes are called by their number.
+        classes: names of classes, labels or numeric columns; empty where there are none, then they are called by
+            their number.
         top_k: how many of the most probable classes a row names; fewer where there are fewer.
         saved: image output → its files' names for the present batch; empty where no pictures are written.
     """
@@ -44,7 +45,8 @@ class Rows:
         self._several = list(self.outputs.values()).count("probabilities") > 1
 
     def rows(self, paths: Sequence[Path], arrays: Arrays) -> Iterator[dict[str, Any]]:
-        """``file``, then for each output a list of numbers, or of ``{"class", "probability"}``, best first.
+        """``file``, then for each output a list of ``{"class", "probability"}``, best first; a number for each name of
+        a label or a numeric column; or a list of numbers.
 
         Raises:
             DlkitError: an output has not the shape that its kind demands.
@@ -65,24 +67,35 @@ class Rows:
                     suffix = "" if rank == 1 else f"_{rank}"
                     flat[f"{prefix}class{suffix}"] = csv_text(best["class"])
                     flat[f"{prefix}probability{suffix}"] = best["probability"]
+            elif isinstance(values, dict):
+                for label, value in values.items():
+                    column = csv_text(label)
+                    flat[f"{name}_{column}" if column in flat else column] = value
             elif len(values) == 1:
                 flat[name] = values[0]
             else:
                 flat |= {f"{name}_{index}": value for index, value in enumerate(values)}
         return flat
 
-    def _values(self, name: str, kind: OutputKind, array: Floats) -> Iterator[list[Any]]:
+    def _values(self, name: str, kind: OutputKind, array: Floats) -> Iterator[Any]:
         if array.ndim != 2:
             raise DlkitError(f"Output {name!r} is a {kind}, which should be (B, K), not {array.shape}.")
         if kind == "probabilities":
             yield from self._best(name, array)
+        elif kind in ("scores", "numbers"):
+            names = self._names(name, kind, array)
+            yield from (dict(zip(names, _numbers(row), strict=True)) for row in array)
         else:
             yield from (_numbers(row) for row in array)
 
-    def _best(self, name: str, array: Floats) -> Iterator[list[Any]]:
+    def _names(self, name: str, kind: OutputKind, array: Floats) -> list[str]:
         names = self._classes or [str(index) for index in range(array.shape[1])]
         if len(names) != array.shape[1]:
-            raise DlkitError(f"Output {name!r} has {array.shape[1]} probabilities for {len(names)} classes.")
+            raise DlkitError(f"Output {name!r} has {array.shape[1]} {kind} for {len(names)} classes.")
+        return names
+
+    def _best(self, name: str, array: Floats) -> Iterator[list[Any]]:
+        names = self._names(name, "probabilities", array)
         # Stable, so that of equal ones the first class comes first, as argmax has it.
         order = np.argsort(-array, axis=1, kind="stable")[:, : self._top_k]
         for row, best in zip(array, order, strict=True):

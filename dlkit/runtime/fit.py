@@ -45,6 +45,7 @@ class Fit:
     monitor: str
     epochs: int
     independent: bool
+    weights: Tensor | None = None
 
     def run(self) -> FitResult:
         """Restore, train, end."""
@@ -143,8 +144,7 @@ class Fit:
         here, runtime, total = self.here, self.runtime, len(self.cuts)
         if here.batch == 0:
             runtime.rng.manual_seed(runtime.derive("training", self.phase, here.epoch))
-        generator = runtime.generator("permutation", self.phase, here.epoch, device="cpu")
-        order = torch.randperm(len(self.data), generator=generator)
+        order = self._order()
         epoch, schedule, horizon = here.epoch, self.options.schedule, here.horizon
         warmup, step, pending, clock = self.options.warmup, self.step, self.means.pending, time.perf_counter
         glance = 0.0
@@ -163,6 +163,13 @@ class Fit:
                     break
                 glance = clock() + min(_GLANCE_SECONDS, self.options.checkpoint_every.seconds or _GLANCE_SECONDS)
         self._end_epoch(partial=here.batch < total)
+
+    def _order(self) -> Tensor:
+        """The images of the epoch at hand, derived from (seed, phase, epoch)."""
+        generator = self.runtime.generator("permutation", self.phase, self.here.epoch, device="cpu")
+        if self.weights is None:
+            return torch.randperm(len(self.data), generator=generator)
+        return torch.multinomial(self.weights, len(self.data), replacement=True, generator=generator)
 
     def _set_factor(self, factor: float) -> None:
         self.factor = factor

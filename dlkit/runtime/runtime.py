@@ -159,6 +159,7 @@ class Runtime:
         monitor: str = "loss",
         epochs: int | None = None,
         independent: bool = True,
+        weights: Tensor | None = None,
     ) -> FitResult:
         """Train for a phase, or restore it, or finish what an earlier process began of it.
 
@@ -182,6 +183,8 @@ class Runtime:
             independent: the loss is a mean over independent samples, so updates may be split. If not (batch norm,
                 contrastive losses), running out of memory is an error, ``accumulate`` is refused, and a last batch
                 of a single image joins the one before it.
+            weights: float ``(N,)`` on the CPU: an epoch is then N draws with replacement, each image in proportion to
+                its weight, in place of a permutation.
 
         Returns:
             How it ended; the modules hold the best weights where ``validate`` is given, else the last.
@@ -193,7 +196,18 @@ class Runtime:
             Interrupted: SIGINT or SIGTERM, after saving (see :func:`dlkit.runtime.signals.interruptible`).
         """
         return Fit(
-            self, run, phase, data, options, state, step, validate, monitor, epochs or options.epochs, independent
+            self,
+            run,
+            phase,
+            data,
+            options,
+            state,
+            step,
+            validate,
+            monitor,
+            epochs or options.epochs,
+            independent,
+            weights,
         ).run()
 
     def warn(self, text: str) -> None:

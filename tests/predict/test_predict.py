@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 
@@ -216,3 +217,17 @@ def test_a_full_table_is_refused_before_any_work(tmp_path):
     with pytest.raises(UsageError, match="exists"):
         predict(predictor, [tmp_path / "not there"], out=tmp_path / "x.csv")
     assert (tmp_path / "x.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", ["scores", "numbers"])
+def test_labels_and_numeric_columns_go_by_their_names(kind, tmp_path):
+    spec = dataclasses.replace(fake_spec(), classes=("file", "=dog", "age"))
+    paths, _ = save_images(tmp_path / "in", ["a.png"], spec)
+    model = technique_of(lambda pixels: pixels.new_tensor([[0.5, 0.25, 0.1]]).repeat(len(pixels), 1), kind=kind)
+    out = io.StringIO()
+    predict(TechniquePredictor(model(FakeOptions(), spec), spec), paths, format="csv", stdout=out)
+    (row,) = read_csv(out.getvalue())
+    assert row == {"file": str(paths[0]), "out_file": "0.5", "'=dog": "0.25", "age": "0.1"}
+    out = io.StringIO()
+    predict(TechniquePredictor(model(FakeOptions(), spec), spec), paths, format="json", stdout=out)
+    assert json.loads(out.getvalue())[0]["out"] == {"file": 0.5, "=dog": 0.25, "age": 0.1}
