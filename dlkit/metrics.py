@@ -35,11 +35,38 @@ class Metric:
     note: str = ""
 
 
+Row = Mapping[str, str | int | float]
+"""Column's name → text or number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Figures by the row: one for each class, say.
+
+    Attributes:
+        name: snake_case key, unique in an evaluation (``classes``).
+        title: heading.
+        rows: all with the same columns.
+        note: what a reader must know.
+    """
+
+    name: str
+    title: str
+    rows: tuple[Row, ...]
+    note: str = ""
+
+
 @dataclass(frozen=True)
 class Metrics(Sequence[Metric]):
-    """The figures of one evaluation, in the order in which they are shown."""
+    """The figures of one evaluation, in the order in which they are shown.
+
+    Attributes:
+        rows: the figures.
+        tables: what does not stand beside baselines, by the row.
+    """
 
     rows: tuple[Metric, ...]
+    tables: tuple[Table, ...] = ()
 
     def __getitem__(self, index: Any) -> Any:
         return self.rows[index]
@@ -65,10 +92,17 @@ class Metrics(Sequence[Metric]):
         """Plain JSON; figures that are not finite become strings, which JSON can hold."""
         return [_finite(asdict(row)) for row in self.rows]
 
+    def tables_json(self) -> list[dict[str, Any]]:
+        """The tables as plain JSON."""
+        return [_finite(asdict(table)) for table in self.tables]
+
     @classmethod
-    def from_json(cls, rows: Sequence[Mapping[str, Any]]) -> Metrics:
-        """The inverse of :meth:`to_json`."""
-        return cls(tuple(_metric(row) for row in rows))
+    def from_json(cls, rows: Sequence[Mapping[str, Any]], tables: Sequence[Mapping[str, Any]] = ()) -> Metrics:
+        """The inverse of :meth:`to_json` and :meth:`tables_json`."""
+        return cls(
+            tuple(_metric(row) for row in rows),
+            tuple(Table(**{**table, "rows": tuple(dict(row) for row in table["rows"])}) for table in tables),
+        )
 
 
 def _finite(value: Any) -> Any:
@@ -76,7 +110,7 @@ def _finite(value: Any) -> Any:
         return str(value)
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, tuple):
+    if isinstance(value, (tuple, list)):
         return [_finite(item) for item in value]
     return value
 
