@@ -118,7 +118,7 @@ def evaluate(run: Run, display: Display, *, data: str | None = None, runtime: Ru
     if data is None:
         return technique.evaluate(loaded, runtime)
     metrics = technique.evaluate(_beside_own(run, loaded, display), runtime)
-    return Metrics(tuple(row for row in metrics if row.split == "test"))
+    return dataclasses.replace(metrics, rows=tuple(row for row in metrics if row.split == "test"))
 
 
 def ready(run: Run, runtime: Runtime) -> Technique[Any]:

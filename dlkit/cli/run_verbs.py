@@ -7,6 +7,8 @@ import click
 from dlkit.cli.shared import DEVICE, make_display, make_runtime, opened, output_flags, run_argument, show_run
 from dlkit.files import user_path
 
+_TABLE_ROWS = 30
+
 
 @click.command("resume")
 @run_argument
@@ -53,7 +55,12 @@ def evaluate(run: str, runs: str, data: str | None, device: str | None, quiet: b
     opened_run = opened(run, runs)
     metrics = session.evaluate(opened_run, display, data=data, runtime=make_runtime(opened_run, device, display))
     display.metrics_table(metrics)
-    display.result({"run": opened_run.path, "data": data or opened_run.spec.source, "metrics": metrics.to_json()})
+    for table in metrics.tables:
+        display.table(table.rows[:_TABLE_ROWS], table.title)
+        if len(table.rows) > _TABLE_ROWS:
+            display.text(f"… and {len(table.rows) - _TABLE_ROWS} more rows (all with --json)")
+    shown = {"run": opened_run.path, "data": data or opened_run.spec.source}
+    display.result(shown | {"metrics": metrics.to_json(), "tables": metrics.tables_json()})
 
 
 @click.command("encode")

@@ -22,6 +22,7 @@ from dlkit.report.sections import (
     pictures_section,
     title_section,
 )
+from dlkit.report.table_section import repeats_section, tables_section
 from dlkit.run.run import Run
 
 
@@ -43,6 +44,8 @@ def write_report(run_path: Path) -> Path:
     context = {
         "title": title_section(run),
         "metrics": metrics_section(run),
+        "repeats": repeats_section(run),
+        "tables": tables_section(run),
         "curves": curves_section(run),
         "pictures": [picture for picture in pictures if picture.name != "samples"],
         "samples": [picture for picture in pictures if picture.name == "samples"],

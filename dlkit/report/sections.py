@@ -7,7 +7,7 @@ import math
 import shlex
 import struct
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -83,7 +83,12 @@ def title_section(run: Run) -> dict[str, Any]:
 
 
 def metrics_section(run: Run) -> list[dict[str, Any]]:
-    """The figures, each with its baselines as bars on one scale."""
+    """The run's figures."""
+    return metric_rows(run.load_evaluation() or ())
+
+
+def metric_rows(metrics: Iterable[Metric]) -> list[dict[str, Any]]:
+    """Figures, each with its baselines as bars on one scale."""
     return [
         {
             "metric": metric,
@@ -91,7 +96,7 @@ def metrics_section(run: Run) -> list[dict[str, Any]]:
             "interval": between(metric),
             "bars": _bars(metric),
         }
-        for metric in run.load_evaluation() or ()
+        for metric in metrics
     ]
 
 

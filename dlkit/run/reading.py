@@ -61,15 +61,15 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def read_metrics(path: Path) -> Metrics:
-    """The figures of an evaluation.
+def read_figures(path: Path) -> Metrics:
+    """The figures and tables of an evaluation, or of several.
 
     Raises:
         DataError: the file does not hold any.
     """
     plain = read_json(path)
     try:
-        return Metrics.from_json(plain["metrics"])
+        return Metrics.from_json(plain["metrics"], plain.get("tables", ()))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{str(path)!r} does not hold figures: {error!r}.", "`dlkit resume` writes it anew.") from error
 

@@ -18,11 +18,14 @@ from dlkit.errors import DlkitError, UsageError
 from dlkit.files import user_path, write_json, write_text, writing
 from dlkit.metrics import Metrics
 from dlkit.run.directory import CONFIG, create_directory, find_run, point_latest, safe_name
-from dlkit.run.reading import read_metrics, read_object, read_rows, read_sessions, read_spec
+from dlkit.run.reading import read_figures, read_object, read_rows, read_sessions, read_spec
 from dlkit.settings import Settings, settings_from_toml
 
 if TYPE_CHECKING:
     from dlkit.technique import State, Technique
+
+REPEATS = "repeats.json"
+"""Figures over several runs that differ in their seed or fold, in the directory of each of them."""
 
 FORMAT = 1
 """Version of the layout below; a run of a newer one is refused."""
@@ -41,7 +44,8 @@ class Run:
         metrics.jsonl      a line per epoch
         checkpoints/PHASE/ last.safetensors (all that resuming needs), best.safetensors (weights)
         model.safetensors  what was learned, with model.json
-        evaluation.json    figures beside their baselines
+        evaluation.json    figures beside their baselines, and tables
+        repeats.json       the same over several seeds or folds, of which this run is one
         plots/             pictures, with index.json
         report.html        all of it on one page
         log.txt            what happened when
@@ -251,7 +255,8 @@ class Run:
 
     def save_evaluation(self, metrics: Metrics, notices: tuple[str, ...] = ()) -> None:
         """Keep the figures of the run's own data."""
-        write_json(self.path / "evaluation.json", {"metrics": metrics.to_json(), "notices": list(notices)})
+        plain = {"metrics": metrics.to_json(), "tables": metrics.tables_json(), "notices": list(notices)}
+        write_json(self.path / "evaluation.json", plain)
 
     def load_evaluation(self) -> Metrics | None:
         """The figures that were kept, if any.
@@ -260,7 +265,7 @@ class Run:
             DataError: the file does not hold figures.
         """
         path = self.path / "evaluation.json"
-        return read_metrics(path) if path.is_file() else None
+        return read_figures(path) if path.is_file() else None
 
 
 def open_run(reference: str, root: Path = Path("runs")) -> Run:
