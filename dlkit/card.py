@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dlkit.errors import PluginError
 
 if TYPE_CHECKING:
-    from dlkit.data.spec import ImageForm
+    from dlkit.data.spec import ImageForm, TargetKind
     from dlkit.options import Options
     from dlkit.technique import Technique
 
@@ -33,6 +33,7 @@ class Card:
         capabilities: ``capabilities(options)`` names what a trained one can do
             (see :mod:`dlkit.technique`), without importing the implementation.
         needs_labels: training is refused on unlabelled data.
+        targets: with ``needs_labels``, what the labels may say (:data:`dlkit.data.spec.TargetKind`).
         examples: command lines that show its use.
         image_form: ``"package.module:function"``, heavy; ``function(options)`` gives the
             :class:`dlkit.data.spec.ImageForm` that images are brought to where the user does not say, or None.
@@ -47,6 +48,7 @@ class Card:
     description: str = ""
     sources: tuple[str, ...] = ()
     needs_labels: bool = False
+    targets: tuple[TargetKind, ...] = ("classes",)
     examples: tuple[str, ...] = ()
     image_form: str = ""
 

@@ -50,6 +50,9 @@ def write_codes(
     if all(split.labels is not None for split in splits):
         arrays["labels"] = np.concatenate([split.labels.numpy() for split in splits if split.labels is not None])
         arrays["classes"] = np.array(loaded.spec.classes, dtype=str)
+    if all(split.targets is not None for split in splits):
+        arrays["targets"] = np.concatenate([split.targets.numpy() for split in splits if split.targets is not None])
+        arrays["classes"] = np.array(loaded.spec.classes, dtype=str)
     if all(split.files is not None for split in splits):
         arrays["files"] = np.array([str(file) for split in splits for file in split.files or ()])
     with atomic_path(target) as temporary, temporary.open("wb") as file:

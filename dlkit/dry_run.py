@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from dlkit.data.spec import LABEL_WORDS
 from dlkit.options import TrainOptions
 from dlkit.runtime import Runtime, count_parameters, estimate_memory
 from dlkit.session import build_technique, load_training_data
@@ -76,7 +77,7 @@ def _data(spec: DataSpec) -> dict[str, str]:
         "source": spec.source,
         "images": ", ".join(f"{count:,} {split}" for split, count in spec.counts.items() if count),
         "shape": f"{spec.channels} × {spec.height} × {spec.width}, {spec.pixel_type}",
-        "classes": f"{len(spec.classes)}: {', '.join(spec.classes)}" if spec.classes else "none",
+        LABEL_WORDS[spec.target]: f"{len(spec.classes)}: {', '.join(spec.classes)}" if spec.classes else "none",
         "normalisation": spec.normalization.mode,
         "fingerprint": spec.fingerprint[:16],
     }

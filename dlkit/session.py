@@ -13,6 +13,7 @@ from torch import nn
 from dlkit.data import load_data
 from dlkit.data.describe import problems
 from dlkit.data.resolve import catalog, source_of
+from dlkit.data.spec import LABEL_SAYS
 from dlkit.discovery import registry
 from dlkit.errors import DataError, DlkitError, Interrupted, UsageError
 from dlkit.files import user_path, write_json
@@ -235,10 +236,17 @@ def load_training_data(settings: Settings, display: Display) -> ImageData:
     data = load_data(settings.data, form=form, progress=display, workers=settings.runtime.workers)
     for notice in data.notices:
         display.warn(notice)
-    if settings.card.needs_labels and not data.spec.classes:
+    card, target = settings.card, data.spec.target
+    if card.needs_labels and not data.spec.classes:
         raise DataError(
-            f"{settings.card.name} needs labels, which {settings.data.data!r} has not.",
+            f"{card.name} needs labels, which {settings.data.data!r} has not.",
             "Put the images in one folder per class, or give a manifest with a label column.",
+        )
+    if card.needs_labels and target not in card.targets:
+        able = " or ".join(LABEL_SAYS[kind] for kind in card.targets)
+        raise DataError(
+            f"{card.name} learns from {able}; the labels of {settings.data.data!r} are {LABEL_SAYS[target]}.",
+            f"--target says how they are taken: {', '.join(card.targets)}.",
         )
     return data
 

@@ -390,3 +390,14 @@ def test_weights_at_the_start_depend_on_the_seed_only(settings: Any, shapes_npz:
     first, second, third = (list(start(seed).parameters()) for seed in (0, 0, 1))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert not torch.equal(first[0], third[0])
+
+
+def test_labels_of_a_kind_that_the_technique_cannot_learn_from_are_refused(settings: Any, tmp_path: Path) -> None:
+    np.savez(tmp_path / "n.npz", images=np.zeros((20, 8, 8), np.uint8), labels=np.linspace(0, 1, 20))
+    chosen = settings(data=str(tmp_path / "n.npz"))
+    assert session.load_training_data(chosen, QUIET).spec.target == "number"  # it needs no labels
+    card = replace(chosen.card, needs_labels=True)
+    with pytest.raises(DataError, match=r"learns from one class per image; the labels of .* are numbers"):
+        session.load_training_data(replace(chosen, card=card), QUIET)
+    either = replace(card, targets=("classes", "number"))
+    assert session.load_training_data(replace(chosen, card=either), QUIET).spec.target == "number"

@@ -74,7 +74,7 @@ def info(technique: str, as_json: bool) -> None:
             [
                 ("task", card.task),
                 ("can", f"{', '.join(facts['capabilities'])} (with default options)"),
-                ("labels", "needed" if card.needs_labels else "not needed"),
+                ("labels", f"needed ({', '.join(card.targets)})" if card.needs_labels else "not needed"),
                 ("options", f"{facts['options']}, see `dlkit train {card.name} --help`"),
                 ("from", f"{facts['distribution']} {facts['version']} ({facts['implementation']})"),
             ]
@@ -92,6 +92,7 @@ def _facts(entry: Registered) -> dict[str, Any]:
         "examples": list(card.examples),
         "task": card.task,
         "needs_labels": card.needs_labels,
+        "targets": list(card.targets) if card.needs_labels else [],
         "capabilities": sorted(card.capabilities(card.options())),
         "options": len(all_options(card)),
         "implementation": card.implementation,

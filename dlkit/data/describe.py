@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dlkit.data.data import Duplicate, ImageData, Split
 from dlkit.data.listing import SPLITS, UNLABELLED
-from dlkit.data.spec import DataSpec
+from dlkit.data.spec import LABEL_WORDS, DataSpec
 from dlkit.data.text import enumerated
 from dlkit.display import Display
 from dlkit.files import atomic_path
@@ -24,7 +24,8 @@ def facts(data: ImageData) -> dict[str, Any]:
     """All that `dlkit data` tells, as plain JSON.
 
     ``mean`` and ``std`` are those of the train split's channels on the scale [0, 1], ``imbalance`` the ratio of the
-    largest class to the smallest in it (None where there is an empty one, or no classes).
+    largest class to the smallest in it (None where there is an empty one, or no classes). ``classes`` counts images
+    per class, or per label; ``numbers`` has the train split's figures of each numeric column.
     """
     spec = data.spec
     low_height, high_height, low_width, high_width = data.original_sizes
@@ -33,7 +34,9 @@ def facts(data: ImageData) -> dict[str, Any]:
         "source": spec.source,
         "images": sum(spec.counts.values()),
         "counts": dict(spec.counts),
+        "target": spec.target,
         "classes": _class_rows(spec),
+        "numbers": _number_rows(data),
         "unlabelled": {split.name: _unlabelled(split) for split in data.splits},
         "imbalance": _imbalance(spec),
         "shape": list(spec.shape),
@@ -67,15 +70,32 @@ def _pair(data: ImageData, pair: Duplicate) -> dict[str, Any]:
 def _class_rows(spec: DataSpec) -> list[dict[str, Any]]:
     return [
         {"class": name} | {split: spec.class_counts[split][number] for split in SPLITS}
-        for number, name in enumerate(spec.classes)
+        for number, name in enumerate(spec.classes if spec.target != "number" else ())
     ]
 
 
+def _number_rows(data: ImageData) -> list[dict[str, Any]]:
+    targets = data.train.targets
+    if data.spec.target != "number" or targets is None:
+        return []
+    rows = []
+    for name, column in zip(data.spec.classes, targets.T, strict=True):
+        known = column[~column.isnan()].double()
+        figures = {"min": known.min(), "mean": known.mean(), "max": known.max(), "std": known.std(correction=0)} if (
+            len(known)) else {}  # fmt: skip
+        rows.append({"column": name, "images": len(known), **{key: float(value) for key, value in figures.items()}})
+    return rows
+
+
 def _unlabelled(split: Split) -> int:
+    if split.targets is not None:
+        return int(split.targets.isnan().all(1).sum())
     return len(split) if split.labels is None else int((split.labels == UNLABELLED).sum())
 
 
 def _imbalance(spec: DataSpec) -> float | None:
+    if spec.target != "classes":
+        return None
     counts = spec.class_counts.get("train", ())
     smallest = min(counts, default=0)
     return max(counts) / smallest if smallest else None
@@ -89,7 +109,8 @@ def show(found: dict[str, Any], display: Display) -> None:
     """Print the facts, a table of the classes, then what needs attention."""
     display.text("\n".join(f"{name:<15}{value}" for name, value in _summary(found).items() if value))
     rows = found["classes"]
-    display.table(rows[:_MOST_CLASSES], title="Images per class")
+    display.table(rows[:_MOST_CLASSES], title=f"Images per {'class' if found['target'] == 'classes' else 'label'}")
+    display.table(found["numbers"], title="Numbers (train)")
     if len(rows) > _MOST_CLASSES:
         display.text(f"… and {len(rows) - _MOST_CLASSES} more classes (all with --json)")
     if found["bad_files"]:
@@ -110,13 +131,13 @@ def _place(pair: dict[str, Any], which: str) -> str:
 
 def _summary(found: dict[str, Any]) -> dict[str, str]:
     channels, height, width = found["shape"]
-    unlabelled = sum(found["unlabelled"].values())
+    unlabelled, named = sum(found["unlabelled"].values()), len(found["classes"]) + len(found["numbers"])
     return {
         "name": found["name"],
         "source": found["source"],
         "images": f"{found['images']:,} ({', '.join(f'{name} {count:,}' for name, count in found['counts'].items())})",
-        "classes": str(len(found["classes"])) if found["classes"] else "none (no labels)",
-        "unlabelled": f"{unlabelled:,}" if found["classes"] and unlabelled else "",
+        LABEL_WORDS[found["target"]]: str(named) if named else "none (no labels)",
+        "unlabelled": f"{unlabelled:,}" if named and unlabelled else "",
         "imbalance": f"{found['imbalance']:.2f} (largest class / smallest, train)" if found["imbalance"] else "",
         "original size": f"{_range(found['original_heights'])} high, {_range(found['original_widths'])} wide",
         "read as": f"{height}x{width}, {'grey' if channels == 1 else 'RGB'}, {found['pixel_type']}",

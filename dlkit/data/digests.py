@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from dlkit.data.data import Duplicate
-from dlkit.data.listing import SPLITS, Ints, Pixels
+from dlkit.data.listing import SPLITS, Floats, Ints, Pixels
 from dlkit.data.spec import DataSpec
 
 DIGEST_BYTES = 32
@@ -19,14 +19,18 @@ def digests(images: Pixels) -> list[bytes]:
     return [hashlib.sha256(memoryview(image)).digest() for image in images]
 
 
-def fingerprint(spec: DataSpec, found: Mapping[str, Sequence[bytes]], labels: Mapping[str, Ints | None]) -> str:
-    """SHA-256 over shape, classes and, split by split, the images' digests and labels."""
-    whole = hashlib.sha256(json.dumps([spec.shape, spec.pixel_type, spec.classes]).encode())
+def fingerprint(
+    spec: DataSpec, found: Mapping[str, Sequence[bytes]], labels: Mapping[str, Ints | Floats | None]
+) -> str:
+    """SHA-256 over shape, classes and, split by split, the images' digests and labels (or targets)."""
+    kind = [] if spec.target == "classes" else [spec.target]
+    whole = hashlib.sha256(json.dumps([spec.shape, spec.pixel_type, spec.classes, *kind]).encode())
     for split in SPLITS:
         whole.update(f"{split} {len(found[split])}".encode())
         whole.update(b"".join(found[split]))
         split_labels = labels[split]
-        whole.update(b"unlabelled" if split_labels is None else split_labels.astype("<i8").tobytes())
+        form = "<i8" if spec.target == "classes" else "<f4"
+        whole.update(b"unlabelled" if split_labels is None else split_labels.astype(form).tobytes())
     return whole.hexdigest()
 
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dlkit.data.spec import DataSpec
+from dlkit.data.spec import DataSpec, TargetKind
 from dlkit.data.text import natural
 from dlkit.display import Display
 
@@ -19,6 +19,7 @@ UNASSIGNED = -1
 UNLABELLED = -1
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
 Pixels = NDArray[Any]
 """uint8 (white is 255) or float32 (white is 1)."""
 
@@ -68,8 +69,11 @@ class Listing:
     Attributes:
         name: short, for run directories and titles.
         images: N images.
-        labels: ``(N,)``, -1 where unlabelled; None where the source has no labels.
-        classes: names that the labels number.
+        labels: ``(N,)``, -1 where unlabelled; None where the source has no labels, or has targets.
+        targets: ``(N, K)``, 0 or 1 for each label, or numbers; NaN where unknown.
+        target: what the labels say.
+        classes: names that the labels number, or names of the targets' columns.
+        columns: the manifest's columns that the labels come from; what they say may be guessed then.
         splits: ``(N,)``, number in :data:`SPLITS`, or -1 where the source names none.
         notices: what the user should know.
     """
@@ -77,6 +81,9 @@ class Listing:
     name: str
     images: Images
     labels: Ints | None = None
+    targets: Floats | None = None
+    target: TargetKind = "classes"
+    columns: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     splits: Ints
     notices: tuple[str, ...] = ()

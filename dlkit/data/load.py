@@ -11,13 +11,14 @@ from dlkit.data.data import BadImage, ImageData, Split
 from dlkit.data.digests import DIGEST_BYTES, duplicate_notices, find_duplicates, fingerprint
 from dlkit.data.examine import Examined, examine
 from dlkit.data.files import FileImages
-from dlkit.data.listing import SPLITS, UNASSIGNED, Ints, Listing, Survey
+from dlkit.data.listing import SPLITS, UNASSIGNED, Floats, Ints, Listing, Survey
 from dlkit.data.memory import fits_in_memory
 from dlkit.data.relabel import relabel
 from dlkit.data.resolve import resolve, source_of
 from dlkit.data.spec import DataSpec, ImageForm
 from dlkit.data.splits import assign_splits
 from dlkit.data.statistics import Statistics
+from dlkit.data.targets import interpret, strata
 from dlkit.data.text import enumerated
 from dlkit.display import Display
 from dlkit.errors import DataError
@@ -51,7 +52,7 @@ def load_data(
             training image is left, or ``like`` does not know one of the classes.
     """
     display = progress or Display(quiet=True)
-    listing = resolve(options.data, display)
+    listing = _listing(options, like, display)
     source = source_of(options.data)
     if workers is not None and isinstance(listing.images, FileImages):
         listing.images.workers = workers
@@ -84,6 +85,21 @@ def load_data(
     return _Assembly(listing, survey, spec, parts).data(mixed_sizes=chosen)
 
 
+def _listing(options: DataOptions, like: DataSpec | None, display: Display) -> Listing:
+    """The images, their labels interpreted as ``like``'s are, or as the options say.
+
+    Raises:
+        DataError: there is no such data, its labels are not that, or ``--label`` is for data without columns.
+    """
+    listing = resolve(options.data, display, options.label, label_needed=like is None)
+    if options.label and like is None and not listing.columns:
+        raise DataError(
+            f"--label {','.join(options.label)}: {listing.name} has no columns.",
+            "It chooses columns of a CSV manifest.",
+        )
+    return interpret(listing, like.target if like is not None and like.classes else options.target)
+
+
 def _no_training_images(listing: Listing, train: Examined) -> DataError:
     if not train.bad:
         return DataError(f"{listing.name}: no training images.", "Is there a train folder, or a row with split train?")
@@ -96,7 +112,7 @@ def _splits(listing: Listing, options: DataOptions, *, own: bool) -> Ints:
         return np.where(listing.splits == UNASSIGNED, SPLITS.index("test"), listing.splits)
     return assign_splits(
         listing.splits,
-        listing.labels,
+        strata(listing),
         val_fraction=options.val_fraction,
         test_fraction=options.test_fraction,
         seed=options.split_seed,
@@ -106,7 +122,7 @@ def _splits(listing: Listing, options: DataOptions, *, own: bool) -> Ints:
 def _spec(listing: Listing, survey: Survey, options: DataOptions, like: DataSpec | None, source: str) -> DataSpec:
     """All but what is counted: ``like``'s form, or the options', or what the images have."""
     if like is not None:
-        return replace(like, source=source, name=listing.name, classes=listing.classes)
+        return replace(like, source=source, name=listing.name, target=listing.target, classes=listing.classes)
     height, width = _size(survey, options)
     channels = int(options.channels) if options.channels != "auto" else 1 if survey.grey else 3
     return DataSpec(
@@ -117,6 +133,7 @@ def _spec(listing: Listing, survey: Survey, options: DataOptions, like: DataSpec
         width=width,
         pixel_type="float32" if survey.deep else "uint8",
         resize=options.resize,
+        target=listing.target,
         classes=listing.classes,
     )
 
@@ -184,25 +201,37 @@ class _Assembly:
             original_sizes=self._sizes(),
         )
 
-    def _labels(self, part: Examined) -> Ints | None:
-        return None if self.listing.labels is None else self.listing.labels[part.kept]
+    def _labels(self, part: Examined) -> Ints | Floats | None:
+        """Labels or targets."""
+        every = self.listing.labels if self.listing.targets is None else self.listing.targets
+        return None if every is None else every[part.kept]
 
-    def _class_counts(self, labels: dict[str, Ints | None]) -> dict[str, tuple[int, ...]]:
+    def _class_counts(self, labels: dict[str, Ints | Floats | None]) -> dict[str, tuple[int, ...]]:
+        """Images of each class, or with each label."""
+        if self.spec.target == "number":
+            return {}
         count = len(self.spec.classes)
         return {
-            name: tuple(np.bincount(numbers[numbers >= 0], minlength=count).tolist())
-            for name, numbers in labels.items()
-            if numbers is not None
+            name: tuple(
+                np.bincount(given[given >= 0], minlength=count).tolist()
+                if given.ndim == 1
+                else np.nansum(given, 0).astype(int).tolist()
+            )
+            for name, given in labels.items()
+            if given is not None
         }
 
-    def _split(self, name: str, labels: Ints | None) -> Split:
+    def _split(self, name: str, labels: Ints | Floats | None) -> Split:
         part, names = self.parts[name], self.listing.images.names
+        given = None if labels is None else torch.from_numpy(labels)
+        targets = None if self.listing.targets is None else given
         return Split(
             name,
             part.pixels,
-            None if labels is None else torch.from_numpy(labels),
+            given if targets is None else None,
             None if names is None else [names[index] for index in part.kept],
             np.frombuffer(b"".join(part.digests), dtype=np.uint8).reshape(-1, DIGEST_BYTES),
+            targets,
         )
 
     def _sizes(self) -> tuple[int, int, int, int]:

@@ -1,57 +1,95 @@
-"""A CSV manifest: ``image_path,label,split``; paths relative to the manifest; label and split optional."""
+"""A CSV manifest: ``image_path,label,split``; paths relative to the manifest; label and split optional.
+
+Other columns can be chosen as labels, several at once where they are numeric.
+"""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dlkit.data.files import FileImages
 from dlkit.data.listing import SPLITS, Listing, number_classes, unassigned
+from dlkit.data.targets import columns as numeric_columns
 from dlkit.data.text import shown
 from dlkit.errors import DataError
 from dlkit.options.suggest import did_you_mean
 
-_COLUMNS = ("image_path", "label", "split")
+_LABEL = "label"
+_FIXED = ("image_path", "split")
 _SPLIT_NAMES = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 2}
 
 
-def list_manifest(path: Path) -> Listing:
+def list_manifest(path: Path, label: tuple[str, ...] = (), *, needed: bool = True) -> Listing:
     """The images of a manifest.
 
+    Args:
+        path: the file.
+        label: the columns that hold the labels, in any case; by default ``label`` where there is one.
+        needed: a missing column of these is an error; otherwise the images are unlabelled.
+
     Raises:
-        DataError: a missing column, an image named twice, an unknown or missing split, with the row's number.
+        DataError: a missing column, a cell that is not numeric among several columns of labels, an image named twice,
+            an unknown or missing split, with the row's number.
     """
     where = shown(path)
     rows = _rows(path)
     _, header = next(rows, (0, []))
     columns = [name.strip().lower() for name in header]
-    if "image_path" not in columns:
-        found = ", ".join(map(shown, header)) or "nothing"
-        raise DataError(
-            f"{where}: the first row must name the columns image_path[,label][,split], found: {found}",
-            did_you_mean(columns[0] if columns else "", _COLUMNS),
-        )
-    doubled = [name for name in _COLUMNS if columns.count(name) > 1]
-    if doubled:
-        raise DataError(f"{where}: the column {doubled[0]!r} is there twice")
+    if not needed and not {name.strip().lower() for name in label} <= set(columns):
+        label = ()
+    chosen = _chosen(label, header, columns, where)
     records = [(row, _record(row, values, columns, where)) for row, values in rows]
     if not records:
         raise DataError(f"{where}: no images: there is no row below the header")
     _refuse_twice(records, where)
     paths = [path.parent / record["image_path"] for _, record in records]
-    labels, classes = number_classes([shown(record["label"]) if record.get("label") else None for _, record in records])
-    others = [shown(name) for name in header if name.strip().lower() not in _COLUMNS]
+    others = [shown(name) for name, column in zip(header, columns, strict=True) if column not in (*_FIXED, *chosen)]
     return Listing(
         name=shown(path.stem),
         images=FileImages(paths, [record["image_path"] for _, record in records]),
-        labels=labels,
-        classes=classes,
         splits=_splits(records, where) if "split" in columns else unassigned(len(records)),
         notices=(f"Columns of {where} that were ignored: {', '.join(others)}.",) if others else (),
+        **_labels(records, chosen, where),
     )
+
+
+def _chosen(label: tuple[str, ...], header: list[str], columns: list[str], where: str) -> dict[str, str]:
+    """Columns of labels, in lower case and as the header writes them.
+
+    Raises:
+        DataError: a column is missing or there twice.
+    """
+    if "image_path" not in columns:
+        found = ", ".join(map(shown, header)) or "nothing"
+        raise DataError(
+            f"{where}: the first row must name the columns image_path[,label][,split], found: {found}",
+            did_you_mean(columns[0] if columns else "", (*_FIXED, _LABEL)),
+        )
+    wanted = [name.strip().lower() for name in label] or [_LABEL] * (_LABEL in columns)
+    for name in wanted:
+        if name not in columns or name in _FIXED:
+            others = [column for column in columns if column not in _FIXED]
+            raise DataError(f"{where}: there is no column {shown(name)!r} of labels; there are: {', '.join(others)}",
+                            did_you_mean(name, others))  # fmt: skip
+    doubled = [name for name in (*_FIXED, *wanted) if columns.count(name) > 1]
+    if doubled:
+        raise DataError(f"{where}: the column {shown(doubled[0])!r} is there twice")
+    return {name: header[columns.index(name)].strip() for name in wanted}
+
+
+def _labels(records: list[tuple[int, dict[str, str]]], chosen: dict[str, str], where: str) -> dict[str, Any]:
+    """The fields of a listing that labels fill."""
+    if len(chosen) > 1:
+        texts = [[record[name] for name in chosen] for _, record in records]
+        return numeric_columns(texts, list(chosen.values()), [row for row, _ in records], where)
+    column = next(iter(chosen), "")
+    labels, classes = number_classes([shown(record[column]) if record.get(column) else None for _, record in records])
+    return {"labels": labels, "classes": classes, "columns": tuple(map(shown, chosen.values()))}
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlkit.data.arrays import ArrayImages, image_array, label_array
+from dlkit.data.arrays import ArrayImages, image_array
 from dlkit.data.listing import SPLITS, Ints, Listing, unassigned
+from dlkit.data.targets import array_labels
 from dlkit.data.text import enumerated, shown
 from dlkit.errors import DataError
 from dlkit.options.suggest import did_you_mean
@@ -72,12 +73,11 @@ def _classes(arrays: dict[str, NDArray[Any]], where: str) -> tuple[str, ...] | N
 
 def _one_array(arrays: dict[str, NDArray[Any]], where: str, name: str) -> Listing:
     images = image_array(arrays["images"], f"{where}: images")
-    labels: Ints | None = None
-    classes: tuple[str, ...] = ()
+    labels: dict[str, Any] = {}
     if "labels" in arrays:
-        labels, classes = label_array(arrays["labels"], len(images), _classes(arrays, where), f"{where}: labels")
+        labels = array_labels(arrays["labels"], len(images), _classes(arrays, where), f"{where}: labels")
     splits = _splits(arrays["split"], len(images), where) if "split" in arrays else unassigned(len(images))
-    return Listing(name=name, images=images, labels=labels, classes=classes, splits=splits)
+    return Listing(name=name, images=images, splits=splits, **labels)
 
 
 def _splits(array: NDArray[Any], count: int, where: str) -> Ints:
@@ -108,5 +108,5 @@ def _medmnist(arrays: dict[str, NDArray[Any]], where: str, name: str) -> Listing
         missing = next(split for split in present if split not in labelled)
         raise DataError(f"{where}: {missing}_images has no {missing}_labels")
     every = np.concatenate([arrays[f"{split}_labels"] for split in present])
-    labels, classes = label_array(every, len(images), _classes(arrays, where), f"{where}: labels")
-    return Listing(name=name, images=images, labels=labels, classes=classes, splits=splits)
+    labels = array_labels(every, len(images), _classes(arrays, where), f"{where}: labels")
+    return Listing(name=name, images=images, splits=splits, **labels)

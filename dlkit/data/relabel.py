@@ -8,6 +8,7 @@ import numpy as np
 
 from dlkit.data.listing import UNLABELLED, Listing
 from dlkit.data.spec import DataSpec
+from dlkit.data.targets import match_targets
 from dlkit.errors import DataError
 
 
@@ -15,17 +16,19 @@ def relabel(listing: Listing, like: DataSpec, *, drop_unknown: bool = False) -> 
     """Number the labels as the run does. A run without classes has no order to hold.
 
     Args:
-        listing: the other data.
+        listing: the other data, its labels interpreted as the run's are.
         like: the run's spec.
         drop_unknown: images of classes that the run does not know become unlabelled, which is told.
 
     Raises:
         DataError: images of a class that the run does not know.
     """
-    if listing.labels is None:
-        return replace(listing, classes=like.classes)
+    if listing.targets is not None and like.classes:
+        return match_targets(listing, like.classes, drop_unknown=drop_unknown)
     if not like.classes:
         return listing
+    if listing.labels is None:
+        return replace(listing, classes=like.classes, target=like.target)
     present = [listing.classes[number] for number in np.unique(listing.labels) if number != UNLABELLED]
     unknown = [name for name in present if name not in like.classes]
     if unknown and not drop_unknown:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -34,8 +35,14 @@ def source_of(data: str) -> str:
     return data.lower() if data.lower() in catalog() else shown(Path(data).expanduser().resolve())
 
 
-def resolve(data: str, display: Display) -> Listing:
+def resolve(data: str, display: Display, label: tuple[str, ...] = (), *, label_needed: bool = True) -> Listing:
     """List the images that ``--data`` names.
+
+    Args:
+        data: what it names.
+        display: where a download shows its progress.
+        label: columns of a manifest; other data has none, and no use for them.
+        label_needed: a manifest without them is an error.
 
     Raises:
         DataError: there is no such data, or it cannot be used.
@@ -46,7 +53,7 @@ def resolve(data: str, display: Display) -> Listing:
     if card is not None:
         return _named(card, data, display)
     try:
-        found = _at_path(Path(data).expanduser())
+        found = _at_path(Path(data).expanduser(), partial(list_manifest, label=label, needed=label_needed))
     except (OSError, RuntimeError) as error:  # no permission, too long a name, no such user
         raise DataError(f"{shown(data)!r} cannot be looked at: {shown(error)}") from error
     if found is None:
@@ -54,7 +61,7 @@ def resolve(data: str, display: Display) -> Listing:
     return found
 
 
-def _at_path(path: Path) -> Listing | None:
+def _at_path(path: Path, manifest: Callable[[Path], Listing]) -> Listing | None:
     """What a path, or the beginning of one, leads to."""
     if "\0" in str(path):
         return None
@@ -62,7 +69,7 @@ def _at_path(path: Path) -> Listing | None:
         parts = idx_parts(path)
         return list_idx_parts(parts, shown(path.resolve().name)) if parts else list_folder(path)
     if path.is_file():
-        return _file(path)
+        return _file(path, manifest)
     parts = idx_parts(path.parent, path.name)
     if parts:
         return list_idx_parts(parts, shown(path.name))
@@ -105,10 +112,10 @@ def _loader(card: DatasetCard) -> Callable[[DatasetCard, Path], Listing]:
     return loader
 
 
-def _file(path: Path) -> Listing:
+def _file(path: Path, manifest: Callable[[Path], Listing]) -> Listing:
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
-        return list_manifest(path)
+        return manifest(path)
     if suffix == ".npz":
         return list_npz(path)
     if looks_like_idx(path):

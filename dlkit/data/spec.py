@@ -12,6 +12,12 @@ ResizeMode = Literal["crop", "pad", "stretch"]
 PixelType = Literal["uint8", "float32"]
 TargetKind = Literal["classes", "multi-label", "number"]
 """What labels say: one class per image, any number of classes per image, or a number (several numbers)."""
+LABEL_WORDS: Mapping[TargetKind, str] = {"classes": "classes", "multi-label": "labels", "number": "numbers"}
+"""What a spec's ``classes`` are called."""
+LABEL_SAYS: Mapping[TargetKind, str] = {
+    "classes": "one class per image", "multi-label": "several labels per image", "number": "numbers",
+}  # fmt: skip
+"""The same in a sentence: the labels are …"""
 Interpolation = Literal["bicubic", "bilinear", "nearest", "lanczos"]
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 import dlkit
-from dlkit.data.spec import DataSpec, Normalization, PixelType, ResizeMode
+from dlkit.data.spec import DataSpec, Normalization, PixelType, ResizeMode, TargetKind
 from dlkit.errors import DataError, PluginError
 
 if TYPE_CHECKING:
@@ -117,8 +117,8 @@ def _spec_problem(spec: DataSpec) -> str:
         return f"images of {spec.channels!r} x {spec.height!r} x {spec.width!r}"
     if spec.pixel_type not in get_args(PixelType) or spec.resize not in get_args(ResizeMode):
         return f"pixel type {spec.pixel_type!r}, resize {spec.resize!r}"
-    if not all(isinstance(name, str) for name in spec.classes):
-        return "class names that are not text"
+    if spec.target not in get_args(TargetKind) or not all(isinstance(name, str) for name in spec.classes):
+        return "class names that are not text, or a target of no known kind"
     return ""
 
 

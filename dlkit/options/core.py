@@ -18,6 +18,14 @@ class DataOptions(Options):
         "A data set's name (see `dlkit list datasets`), a folder, a CSV manifest, an .npz or an IDX file.",
         metavar="NAME|PATH",
     )
+    label: tuple[str, ...] = option(
+        (), "The manifest's column with the labels, by default `label`; or several, of numbers.", metavar="COLUMN,…"
+    )
+    target: Literal["auto", "classes", "multi-label", "number"] = option(
+        "auto",
+        "What labels say. auto: several per image where a manifest separates them by ; or |, numbers where they have "
+        "fractions, else classes.",
+    )
     image_size: Size | None = option(
         None, "Height x width to bring images to; by default their own where they agree.", metavar="N|HxW"
     )

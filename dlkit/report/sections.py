@@ -136,7 +136,7 @@ def data_section(run: Run) -> dict[str, Any] | None:
     spec = run.spec
     splits = [split for split, count in spec.counts.items() if count]
     classes: list[dict[str, Any]] = []
-    for index, name in enumerate(spec.classes):
+    for index, name in enumerate(spec.classes if spec.class_counts else ()):  # numbers are not counted
         counts = [spec.class_counts[split][index] if split in spec.class_counts else 0 for split in splits]
         classes.append({"name": name, "counts": counts, "total": sum(counts)})
     most = max((row["total"] for row in classes), default=0)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
-from dlkit.data.spec import DataSpec, Normalization, NormalizeMode, PixelType, ResizeMode
+from dlkit.data.spec import DataSpec, Normalization, NormalizeMode, PixelType, ResizeMode, TargetKind
 from dlkit.errors import DataError
 from dlkit.files import read_json
 from dlkit.metrics import Metrics
@@ -100,8 +100,8 @@ def _check(spec: DataSpec) -> None:
             raise TypeError(f"{name} = {getattr(spec, name)!r}")
     if spec.pixel_type not in get_args(PixelType) or spec.resize not in get_args(ResizeMode):
         raise ValueError(f"pixel_type = {spec.pixel_type!r}, resize = {spec.resize!r}")
-    if not all(isinstance(name, str) for name in spec.classes):
-        raise ValueError(f"classes = {spec.classes!r}")
+    if spec.target not in get_args(TargetKind) or not all(isinstance(name, str) for name in spec.classes):
+        raise ValueError(f"target = {spec.target!r}, classes = {spec.classes!r}")
     counts = [*spec.counts.values(), *(count for row in spec.class_counts.values() for count in row)]
     if not all(type(count) is int and count >= 0 for count in counts):
         raise ValueError(f"counts = {counts}")

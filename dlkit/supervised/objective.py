@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dlkit.data.spec import DataSpec, TargetKind
+from dlkit.data.spec import LABEL_SAYS, DataSpec, TargetKind
 from dlkit.errors import DataError, UsageError
 from dlkit.supervised.options import SupervisedOptions
 from dlkit.technique import OutputKind
@@ -161,13 +161,8 @@ def _refuse_misfits(spec: DataSpec, options: SupervisedOptions) -> None:
         (options.sampling != "shuffled", "--sampling balanced", spec.target == "classes"),
     ):
         if given and not fits:
-            raise UsageError(f"{flag} is about classes, but the labels of {spec.name} are {_SAYS[spec.target]}.",
+            raise UsageError(f"{flag} is about classes, but the labels of {spec.name} are {LABEL_SAYS[spec.target]}.",
                              "Leave it out." if number else "Use --class-weights balanced.")  # fmt: skip
-
-
-_SAYS: dict[TargetKind, str] = {
-    "classes": "classes", "multi-label": "several labels per image", "number": "numbers",
-}  # fmt: skip
 
 
 def known_rows(split: Split) -> Tensor:

@@ -91,6 +91,11 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first_runs: Path) ->
         Image.fromarray(random.integers(0, 256, (40, 48, 3), dtype=np.uint8)).save(work / "photos" / f"{stem}.png")
     Image.fromarray(random.integers(0, 256, (8, 8), dtype=np.uint8)).save(work / "scan.png")
 
+    people = [
+        f"photos/photo-{number:02d}.png,{20 + number},{'hat;beard' if number % 2 else 'hat'}" for number in range(14)
+    ]
+    (work / "people.csv").write_text("\n".join(["image_path,age,label", *people]) + "\n")
+
     whole = sklearn.datasets.load_digits()
     few = sklearn.utils.Bunch(data=whole.data[:240], images=whole.images[:240], target=whole.target[:240])
     monkeypatch.setattr(sklearn.datasets, "load_digits", lambda: few)

@@ -79,7 +79,7 @@ def _code_space(technique: Autoencoder, shown: Sample, data: ImageData) -> Pictu
     else:
         how, codes = "The codes", codes[:, :2]
     codes = torch.nn.functional.pad(codes, (0, 2 - codes.shape[1]))  # a code of one unit spans a line
-    caption = f"{how} of {len(codes):,} held-out images{', coloured by class' if data.spec.classes else ''}."
+    caption = f"{how} of {len(codes):,} held-out images{', coloured by class' if shown.labels is not None else ''}."
     labels = None if shown.labels is None else shown.labels
     return Picture("code-space", "Code space", caption, plots.scatter(codes, labels, data.spec.classes))
 
