@@ -39,15 +39,20 @@ SAMPLES = 48
 """So many training images are shown in the report."""
 
 
-def train(settings: Settings, display: Display) -> Run:
+def train(settings: Settings, display: Display, *, data: ImageData | None = None) -> Run:
     """Train from the beginning, in a new run directory; evaluate, draw and report.
+
+    Args:
+        settings: all options.
+        display: where progress is shown.
+        data: what the settings name, where it has been loaded already.
 
     Raises:
         DlkitError: see :mod:`dlkit.errors`; a run that has begun says in its ``status.json`` how it ended.
     """
     with interruptible():
         runtime = Runtime(settings.runtime, display)
-        data = load_training_data(settings, display)
+        data = load_training_data(settings, display) if data is None else data
         technique = build_technique(settings, data.spec, runtime)
         run = Run.create(_anchored(settings), data.spec)
         write_json(run.path / "data-problems.json", problems(data))

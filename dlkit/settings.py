@@ -22,7 +22,7 @@ TECHNIQUE = "technique"
 
 RESERVED = frozenset(
     {TECHNIQUE, "config", "set", "dry_run", "write_config", "quiet", "json", "debug", "help", "help_all", "version",
-     "no_plugins"}
+     "no_plugins", "seeds", "kfold"}
 )  # fmt: skip
 """Names that no option may have: the flags of the commands themselves."""
 

@@ -13,6 +13,7 @@ from dlkit.files import user_path
 
 if TYPE_CHECKING:
     from dlkit.display import Display
+    from dlkit.repeats import Repeats
     from dlkit.run import Run
     from dlkit.runtime import Runtime
 
@@ -65,6 +66,25 @@ def _complete_run(ctx: click.Context, _param: click.Parameter, incomplete: str) 
     names = ["latest", *(path.name for path in list_runs(Path(ctx.params.get("runs") or "runs")))]
     paths = [CompletionItem(incomplete, type="dir")] if "/" in incomplete else []
     return [*(CompletionItem(name) for name in names if name.startswith(incomplete)), *paths]
+
+
+def show_repeats(repeats: Repeats, display: Display) -> None:
+    """What several trainings end with: the figures over all, each run's own, and where the report is."""
+    report = repeats.runs[-1].path / "report.html"
+    display.text(f"{repeats.title}. {repeats.note}")
+    display.metrics_table(repeats.figures)
+    for table in repeats.figures.tables:
+        display.table(table.rows, table.title)
+    display.text(f"Report: {report}")
+    display.result(
+        {
+            "runs": [run.path for run in repeats.runs],
+            "report": report,
+            "title": repeats.title,
+            "metrics": repeats.figures.to_json(),
+            "tables": repeats.figures.tables_json(),
+        }
+    )
 
 
 def show_run(run: Run, display: Display) -> None:

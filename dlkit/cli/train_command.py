@@ -184,10 +184,17 @@ def _show_all(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
 
 def _command_parameters() -> list[click.Option]:
     file: dict[str, Any] = {"metavar": "FILE", "shell_complete": _complete_file}
+    several: dict[str, Any] = {"type": click.IntRange(min=2)}
     shown: dict[str, Any] = {"is_flag": True, "is_eager": True, "expose_value": False, "callback": _show_all}
     return [
         click.Option(["--config"], **file, help="Take options from a TOML file; --set and flags win over it."),
         click.Option(["--set", "sets"], metavar="KEY=VALUE", multiple=True, help="An option by its key; repeatable."),
+        click.Option(
+            ["--seeds"], **several, metavar="N", help="Train N runs with the seeds s, s + 1, …: figures over all."
+        ),
+        click.Option(
+            ["--kfold"], **several, metavar="K", help="Train K runs, each tested on another K-th of the images."
+        ),
         click.Option(["--dry-run"], is_flag=True, help="Show options, data, phases, parameters, memory; no training."),
         click.Option(["--write-config"], **file, help="Write the resolved options to a new file; no training."),
         click.Option(["--quiet"], is_flag=True, help="Show results and errors only."),
@@ -200,6 +207,8 @@ def _callback(card: Card) -> Callable[..., None]:
     def run(
         config: str | None,
         sets: Sequence[str],
+        seeds: int | None,
+        kfold: int | None,
         dry_run: bool,
         write_config: str | None,
         quiet: bool,
@@ -207,22 +216,44 @@ def _callback(card: Card) -> Callable[..., None]:
         **raw: Any,
     ) -> None:
         settings = resolve(card, config=Path(config) if config else None, sets=sets, flags=_flags(raw))
-        from dlkit.cli.shared import make_display, show_run
+        _check_repeats(seeds, kfold, "--dry-run" if dry_run else "--write-config" if write_config else "")
+        from dlkit.cli.shared import make_display
 
         display = make_display(quiet, json)
         if write_config:
             _write_config(settings, Path(write_config), display)
-            return
-        if dry_run:
+        elif dry_run:
             from dlkit.dry_run import dry_run as show_plan
 
             show_plan(settings, display)
         else:
-            from dlkit import session
-
-            show_run(session.train(settings, display), display)
+            _train(settings, seeds, kfold, display)
 
     return run
+
+
+def _check_repeats(seeds: int | None, kfold: int | None, instead: str) -> None:
+    given = [flag for flag, value in (("--seeds", seeds), ("--kfold", kfold), (instead, instead)) if value]
+    if len(given) > 1 and given != [instead]:
+        raise UsageError(f"{' and '.join(given)} cannot be combined.", "Give one of them.")
+
+
+def _train(settings: Settings, seeds: int | None, kfold: int | None, display: Display) -> None:
+    from dlkit.cli.shared import show_repeats, show_run
+
+    if seeds or kfold:
+        from dlkit import repeats
+
+        made = (
+            repeats.train_seeds(settings, seeds, display)
+            if seeds
+            else repeats.train_folds(settings, kfold or 0, display)
+        )
+        show_repeats(made, display)
+    else:
+        from dlkit import session
+
+        show_run(session.train(settings, display), display)
 
 
 def _flags(raw: Mapping[str, Any]) -> dict[str, object]:

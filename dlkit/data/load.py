@@ -11,6 +11,7 @@ from dlkit.data.data import BadImage, ImageData, Split
 from dlkit.data.digests import DIGEST_BYTES, duplicate_notices, find_duplicates, fingerprint
 from dlkit.data.examine import Examined, examine
 from dlkit.data.files import FileImages
+from dlkit.data.folds import with_fold
 from dlkit.data.listing import SPLITS, UNASSIGNED, Floats, Ints, Listing, Survey
 from dlkit.data.memory import fits_in_memory
 from dlkit.data.relabel import relabel
@@ -60,7 +61,10 @@ def load_data(
         raise DataError(f"{listing.name}: no images.")
     if like is not None:
         listing = relabel(listing, like, drop_unknown=drop_unknown)
-    splits = _splits(listing, options, own=like is None or like.source == source)
+    own = like is None or like.source == source
+    if own and options.fold is not None:
+        listing = with_fold(listing, options.fold, strata(listing), options.split_seed)
+    splits = _splits(listing, options, own=own)
     survey = listing.images.survey(display)
     spec = _spec(listing, survey, options, like, source) if form is None else _formed(listing, survey, options, form)
     in_memory = fits_in_memory(spec, len(listing.images), options.in_memory)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dlkit.options.declare import Options, option
-from dlkit.options.values import Duration, Schedule, Size
+from dlkit.options.values import Duration, Fold, Schedule, Size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +48,13 @@ class DataOptions(Options):
         "Share of all images held out for testing where the data has no test split.",
         min=0,
         max=0.9,
+        advanced=True,
+    )
+    fold: Fold | None = option(
+        None,
+        "Test on the I-th of K equal parts of the images, and train on the others; where the data has a test split, "
+        "that is left out. `--kfold K` trains on all K.",
+        metavar="I/K",
         advanced=True,
     )
     split_seed: int = option(0, "Seed of the splits that dlkit makes.", min=0, advanced=True)

@@ -31,6 +31,25 @@ class Size:
 
 
 @dataclass(frozen=True)
+class Fold:
+    """One of several equal parts of the images: ``2/5`` is the second of five."""
+
+    number: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """``"2/5"`` → the second of five."""
+        match = re.fullmatch(r"(\d+)/(\d+)", text.strip(), re.ASCII)
+        if match is None or not (1 <= int(match[1]) <= int(match[2]) and int(match[2]) >= 2):
+            raise ValueError(f"expected a part like 2/5 (the second of five), got {text!r}")
+        return cls(int(match[1]), int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+
+@dataclass(frozen=True)
 class Duration:
     """A time span: ``90``, ``90s``, ``10m``, ``1.5h``."""
 
