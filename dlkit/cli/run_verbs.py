@@ -117,6 +117,8 @@ def export(
         f"Wrote {done.path} ({done.size:,} bytes); on {done.images:,} images it differs from the model by at most "
         f"{done.difference:.1e}"
     )
+    if done.edges:
+        display.text(f"{done.edges} of the images lie on an edge, where rounding decides which way the model goes.")
     display.result(done)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dlkit.data.spec import DataSpec
 from dlkit.errors import DataError, PluginError, UsageError
+from dlkit.export.foreign import edges
 from dlkit.export.formats import ExportFormat, find_format
 from dlkit.export.metadata import check_outputs, describe
 from dlkit.export.verify import Difference, compare
@@ -101,6 +102,8 @@ class ExportReport:
         images: how many real images it was compared on.
         difference: the largest absolute difference to the model over all outputs.
         differences: the same for each output.
+        edges: images on the edge of a step of the model (of a tree, of nearest neighbours), where rounding decides
+            which side is taken; they are not counted in the differences.
     """
 
     path: Path
@@ -109,6 +112,7 @@ class ExportReport:
     images: int
     difference: float
     differences: Mapping[str, float]
+    edges: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -119,6 +123,7 @@ class ExportReport:
             "images": self.images,
             "difference": self.difference,
             "differences": dict(self.differences),
+            "edges": self.edges,
         }
 
 
@@ -172,7 +177,7 @@ def export(
     exporter = chosen.load()
     with torch.no_grad(), atomic_path(target) as temporary:
         exporter.write(model, temporary)
-        found = compare(module, exporter.reload(model, temporary), images.cpu(), outputs)
+        found = compare(module, exporter.reload(model, temporary), images.cpu(), outputs, edges(module))
         size = temporary.stat().st_size
     return _report(target, chosen.name, size, found)
 
@@ -190,7 +195,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
 
 
 def _report(target: Path, format: str, size: int, found: Difference) -> ExportReport:
-    return ExportReport(target, format, size, found.images, max(found.by_output.values()), found.by_output)
+    return ExportReport(target, format, size, found.images, max(found.by_output.values()), found.by_output, found.edges)
 
 
 def _check_images(images: Tensor, spec: DataSpec) -> None:

@@ -13,6 +13,8 @@ from torch import Tensor
 from dlkit.errors import DlkitError
 from dlkit.export.capture import capture, translated
 from dlkit.export.exporting import INPUT_NAME, ExportModel
+from dlkit.export.foreign import mark_parts
+from dlkit.export.graph_parts import put_in
 
 OPSET = 18
 """torch's own choice for its exporter, which needs no conversion; onnxruntime has it since 1.14 (2023)."""
@@ -32,6 +34,7 @@ def write(model: ExportModel, path: Path) -> None:
             f"The model's weights take {size / 2**30:.1f} GiB; one ONNX file holds less than 2 GiB.",
             "Use `--format torch` or `--format safetensors`.",
         )
+    parts = mark_parts(model.module)
     program = capture(model)
     with translated("converted to ONNX"):
         converted = torch.onnx.export(
@@ -47,6 +50,8 @@ def write(model: ExportModel, path: Path) -> None:
         if converted is None:
             raise RuntimeError("torch.onnx.export returned nothing")
         proto = converted.model_proto
+        if parts:
+            put_in(proto, parts, OPSET)
         _tidy(proto)
         onnx.helper.set_model_props(proto, dict(model.metadata))
         onnx.checker.check_model(proto, full_check=True)

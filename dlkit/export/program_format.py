@@ -15,8 +15,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dlkit.errors import UsageError
 from dlkit.export.capture import capture, translated
 from dlkit.export.exporting import ExportModel
+from dlkit.export.foreign import foreign_parts
 
 
 def write(model: ExportModel, path: Path) -> None:
@@ -25,6 +27,12 @@ def write(model: ExportModel, path: Path) -> None:
     Raises:
         DlkitError: the module cannot be captured or saved.
     """
+    if foreign_parts(model.module):
+        raise UsageError(
+            "The model has a part that is no torch module (an estimator of scikit-learn), which a torch program "
+            "cannot hold.",
+            "Export it with --format onnx. Linear estimators (softmax, linear-svm, ridge, lda) fit into every format.",
+        )
     program = capture(model)
     # In memory: given a path, torch would insist on its suffix and name the archive's folder after it; given a file
     # on a full disk, its writer ends the process.

@@ -20,24 +20,40 @@ _BATCH = 64
 
 _TIE = 1e-6  # two classes closer than this are equally probable in float32; either may come out on top
 
+_EDGES = 0.05  # at most this share of the images (and one) may lie on the edge of a step
+
 Model = Callable[[Tensor], Sequence[Tensor]]
+
+Edges = Callable[[Tensor], Sequence[tuple[Tensor, Tensor]]]
+"""Raw images → for each output the least and the greatest value that rounding may make of it, ``(B, …)`` each."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Largest absolute difference of each output, and on how many images."""
+    """Largest absolute difference of each output, and on how many images.
+
+    Attributes:
+        images: how many were compared.
+        by_output: largest absolute differences, images on edges left out.
+        edges: images on the edge of a step of the model, where rounding decides which side is taken.
+    """
 
     images: int
     by_output: Mapping[str, float]
+    edges: int = 0
 
 
-def compare(reference: Model, candidate: Model, images: Tensor, outputs: Mapping[str, OutputKind]) -> Difference:
+def compare(
+    reference: Model, candidate: Model, images: Tensor, outputs: Mapping[str, OutputKind], edges: Edges | None = None
+) -> Difference:
     """Run both on the same raw images, in batches of 1, 7 and more, which proves the dynamic batch dimension.
 
     Args:
         reference, candidate: raw images → the outputs, on the CPU.
         images: ``(n, C, H, W)``, n ≥ 1; the first :data:`MAX_IMAGES` are used.
         outputs: name → kind, in order.
+        edges: for a model that steps (trees, nearest neighbours): an image where the two differ, and where the
+            candidate stays within these bounds, is not counted as different but as lying on an edge.
 
     Raises:
         ExportMismatchError: a difference beyond :data:`TOLERANCE`, another top-1 class, another shape, a value
@@ -45,6 +61,7 @@ def compare(reference: Model, candidate: Model, images: Tensor, outputs: Mapping
     """
     images = images[:MAX_IMAGES]
     largest = dict.fromkeys(outputs, 0.0)
+    on_edge = 0
     for batch in _batches(images):
         expected = reference(batch)
         try:
@@ -56,9 +73,32 @@ def compare(reference: Model, candidate: Model, images: Tensor, outputs: Mapping
             ) from error
         if len(found) != len(outputs):
             raise ExportMismatchError(f"The exported model has {len(found)} outputs, the model {len(outputs)}.")
+        kept = torch.ones(len(batch), dtype=torch.bool) if edges is None else ~_on_edge(batch, expected, found, edges)
+        on_edge += int((~kept).sum())
         for (name, kind), one, other in zip(outputs.items(), expected, found, strict=True):
-            largest[name] = max(largest[name], _difference(name, kind, one, other))
-    return Difference(len(images), largest)
+            rows = kept if one.shape == other.shape else slice(None)
+            largest[name] = max(largest[name], _difference(name, kind, one[rows], other[rows]))
+    if on_edge > max(1, _EDGES * len(images)):
+        raise ExportMismatchError(
+            f"The exported model takes another side of a step of the model for {on_edge} of {len(images)} images.",
+            "Rounding decides too much of what it says: its steps are too dense. Nothing was written.",
+        )
+    return Difference(len(images), largest, on_edge)
+
+
+def _on_edge(batch: Tensor, expected: Sequence[Tensor], found: Sequence[Tensor], edges: Edges) -> Tensor:
+    """bool ``(B,)``: images where the two differ, and rounding explains it."""
+    differ = torch.zeros(len(batch), dtype=torch.bool)
+    for one, other in zip(expected, found, strict=True):
+        if one.shape == other.shape:
+            differ |= ((one - other).abs() > TOLERANCE).flatten(1).any(1)
+    rows = differ.nonzero()[:, 0]
+    if len(rows) == 0:
+        return differ
+    for (low, high), other in zip(edges(batch[rows]), found, strict=True):
+        within = (other[rows] >= low - TOLERANCE) & (other[rows] <= high + TOLERANCE)
+        differ[rows] &= within.flatten(1).all(1)
+    return differ
 
 
 def _batches(images: Tensor) -> Iterator[Tensor]:

@@ -1,0 +1,1 @@
+"""Deep features and scikit-learn: a frozen backbone's features into any classifier or regressor."""
