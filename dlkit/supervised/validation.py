@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from dlkit.data import Split
     from dlkit.runtime import Runtime
 
-_BATCH = 250
-
 
 def validation(
     network: nn.Module,
@@ -23,6 +21,7 @@ def validation(
     split: Split,
     runtime: Runtime,
     loss: Callable[[Tensor, Tensor], Tensor] | None = None,
+    batch_size: int = 250,
 ) -> Callable[[], Mapping[str, float]] | None:
     """For ``runtime.fit(validate=…)``: a function that gives the mean ``loss`` and, of classes, the ``accuracy``.
 
@@ -32,6 +31,7 @@ def validation(
         split: images to look at; only the labelled ones count. None is returned where there is none.
         runtime: brings them.
         loss: in place of the objective's, ``loss(logits, targets)`` → mean over images.
+        batch_size: images at once.
     """
     shown = labelled(split)
     if len(shown) == 0:
@@ -42,7 +42,7 @@ def validation(
         network.eval()
         totals = torch.zeros(2, dtype=torch.float64, device=runtime.device)
         with runtime.inference():
-            for batch in runtime.batches(shown, _BATCH):
+            for batch in runtime.batches(shown, batch_size):
                 logits, targets = network(batch.images).float(), objective.targets(batch)
                 hits = (logits.argmax(1) == targets).sum() if objective.target == "classes" else torch.zeros(())
                 totals += torch.stack([measure(logits, targets).double() * len(batch), hits.to(totals)])
