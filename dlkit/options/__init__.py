@@ -3,9 +3,11 @@
 from dlkit.options.coerce import coerce, expectation, to_plain, to_text
 from dlkit.options.core import DataOptions, RunOptions, RuntimeOptions, TrainOptions
 from dlkit.options.declare import Option, Options, Parsed, option, options_of
+from dlkit.options.layers import LayerOptions
 
 __all__ = [
     "DataOptions",
+    "LayerOptions",
     "Option",
     "Options",
     "Parsed",

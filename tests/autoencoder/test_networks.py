@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from dlkit_builtin.autoencoder.layers import Pool, Unpool, limit_norm, penalised
+from dlkit_builtin.autoencoder.layers import Pool, Unpool
 from dlkit_builtin.autoencoder.networks import code_size
 from dlkit_builtin.autoencoder.options import AutoencoderOptions, capabilities
 from dlkit_builtin.autoencoder.technique import Autoencoder
@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from dlkit.cli.main import main
 from dlkit.data.spec import DataSpec, Normalization
 from dlkit.errors import UsageError
+from dlkit.layers import initialise, limit_norm, penalised
 
 SIZES = [(1, 8, 8), (3, 13, 17), (1, 28, 28), (3, 5, 4), (1, 1, 7), (1, 1, 1)]
 NETS: list[dict[str, Any]] = [
@@ -148,8 +149,6 @@ def test_initial_weights_have_the_papers_spread(scheme: Any, net: dict[str, Any]
 
 def test_he_keeps_the_scale_of_activations_through_transposed_convolution() -> None:
     """What the fan of a strided transposed convolution is for: ReLU maps keep their mean square (He et al., eq. 10)."""
-    from dlkit_builtin.autoencoder.layers import initialise
-
     torch.manual_seed(0)
     grow = nn.ConvTranspose2d(64, 64, 3, stride=2, padding=1, output_padding=1)
     initialise(grow, "he")

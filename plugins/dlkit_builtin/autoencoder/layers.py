@@ -1,36 +1,9 @@
-"""The pieces of the networks: hidden layers, upsampling stages, initialisation, max-norm."""
+"""The pieces of the convolutional networks: pooling with switches, and ways to grow."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from dlkit_builtin.autoencoder.options import AutoencoderOptions
-
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "relu": nn.ReLU,
-    "leaky-relu": lambda: nn.LeakyReLU(0.2),
-    "elu": nn.ELU,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-}
-
-
-def after(width: int, options: AutoencoderOptions, *, maps: bool) -> list[nn.Module]:
-    """What follows a hidden layer's weights: batch norm, activation, dropout (whole maps in conv nets)."""
-    modules: list[nn.Module] = []
-    if options.batch_norm:
-        modules.append(nn.BatchNorm2d(width) if maps else nn.BatchNorm1d(width))
-    modules.append(ACTIVATIONS[options.activation]())
-    if options.dropout > 0:
-        modules.append(nn.Dropout2d(options.dropout) if maps else nn.Dropout(options.dropout))
-    return modules
 
 
 class Pool(nn.Module):
@@ -74,52 +47,3 @@ class Nearest(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """``(B, C, h, w)`` → ``(B, C, H, W)``."""
         return F.interpolate(maps, size=self.size, mode="nearest")
-
-
-def initialise(network: nn.Module, scheme: str) -> None:
-    """Draw the weights of all layers with torch's global generator; biases start at 0.
-
-    ``he``: N(0, 2 / fan_in), He et al. 2015, equation 10; ``xavier``: N(0, 2 / (fan_in + fan_out)), Glorot and
-    Bengio 2010, equation 16; ``gaussian``: N(0, 0.01²), Krizhevsky et al. 2012, section 5.
-    """
-    for layer in _weighted(network):
-        fan_in, fan_out = _fans(layer)
-        std = {
-            "he": math.sqrt(2 / fan_in),
-            "xavier": math.sqrt(2 / (fan_in + fan_out)),
-            "gaussian": 0.01,
-        }[scheme]
-        nn.init.normal_(layer.weight, 0.0, std)
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)
-
-
-def penalised(network: nn.Module) -> list[Tensor]:
-    """The weight tensors that penalties act on: of linear and convolution layers, no biases, no batch norm."""
-    return [layer.weight for layer in _weighted(network)]
-
-
-@torch.no_grad()
-def limit_norm(network: nn.Module, largest: float) -> None:
-    """Scale down the weights into each unit whose norm exceeds ``largest``; in place."""
-    for layer in _weighted(network):
-        units = 1 if isinstance(layer, nn.ConvTranspose2d) else 0  # the axis of the weight that counts units
-        layer.weight.copy_(torch.renorm(layer.weight, 2, units, largest))
-
-
-Weighted = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
-
-
-def _weighted(network: nn.Module) -> Iterator[Weighted]:
-    return (module for module in network.modules() if isinstance(module, Weighted))
-
-
-def _fans(layer: Weighted) -> tuple[float, float]:
-    """Inputs that reach an output unit, and outputs that an input unit reaches."""
-    if isinstance(layer, nn.Linear):
-        return layer.in_features, layer.out_features
-    area = math.prod(layer.kernel_size)
-    if isinstance(layer, nn.ConvTranspose2d):
-        # With stride s an output sees only every s-th tap of the kernel in each direction.
-        return layer.in_channels * area / math.prod(layer.stride), layer.out_channels * area
-    return layer.in_channels * area, layer.out_channels * area / math.prod(layer.stride)

@@ -12,7 +12,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from dlkit_builtin.autoencoder.layers import Nearest, Pool, Unpool, after
+from dlkit.layers import after
+from dlkit_builtin.autoencoder.layers import Nearest, Pool, Unpool
 from dlkit_builtin.autoencoder.options import AutoencoderOptions
 
 Shape = tuple[int, int, int]

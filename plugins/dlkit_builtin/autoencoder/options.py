@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from dlkit.options import TrainOptions, option
+from dlkit.options import LayerOptions, TrainOptions, option
 from dlkit_builtin.autoencoder.noise import Noise
 
 
 @dataclass(frozen=True, kw_only=True)
-class AutoencoderOptions(TrainOptions):
+class AutoencoderOptions(TrainOptions, LayerOptions):
     """Autoencoder"""
 
     net: Literal["dense", "conv"] = option("dense", "Fully connected or convolutional networks.")
@@ -23,25 +23,12 @@ class AutoencoderOptions(TrainOptions):
         None, "Corrupt the input and reconstruct the clean image: gaussian:0.3, mask:0.5, salt-pepper:0.2, bars:4, "
         "block:8, speckle:0.3, or several joined by +.", bare="gaussian:0.3", metavar="NOISE",
     )  # fmt: skip
-    activation: Literal["relu", "leaky-relu", "elu", "gelu", "silu", "tanh", "sigmoid"] = option(
-        "relu", "Non-linearity of the hidden layers; the code is linear."
-    )
     loss: Literal["mse", "bce"] = option("mse", "Squared error, or binary cross-entropy (pixels as probabilities).")
     upsample: Literal["transposed", "nearest", "unpool"] = option(
         "transposed", "How the conv decoder grows: transposed convolution, nearest neighbour then convolution, "
         "or max-unpooling with the encoder's switches."
     )  # fmt: skip
     kernel: int = option(3, "Side of the convolution kernels; odd.", min=1, advanced=True)
-    dropout: float = option(0.0, "Share of hidden units dropped in training.", min=0, max=0.95)
-    batch_norm: bool = option(False, "Batch normalisation after each hidden layer.")
-    init: Literal["he", "xavier", "gaussian"] = option(
-        "he", "Weights at the start: He et al. 2015, Glorot and Bengio 2010, or Gaussian with σ = 0.01.", advanced=True
-    )
-    l1: float = option(0.0, "L1 penalty on the weights.", min=0, advanced=True)
-    max_norm: float | None = option(
-        None, "Largest norm of the weights into a unit (Srivastava et al. 2014, section 5.1).",
-        min=0, exclusive=True, advanced=True,
-    )  # fmt: skip
 
     def __post_init__(self) -> None:
         if self.net == "dense" and (self.upsample, self.kernel) != ("transposed", 3):

@@ -18,11 +18,11 @@ from torch.nn import functional as F
 
 from dlkit.data.spec import DataSpec
 from dlkit.errors import DataError, UsageError
+from dlkit.layers import initialise, l1_penalty, limit_norm
 from dlkit.metrics import Metrics
 from dlkit.runtime import Normalize
 from dlkit.technique import OutputKind, PhasePlan, State
 from dlkit_builtin.autoencoder.corruption import corrupt
-from dlkit_builtin.autoencoder.layers import initialise, limit_norm, penalised
 from dlkit_builtin.autoencoder.networks import build, code_size
 from dlkit_builtin.autoencoder.options import AutoencoderOptions
 
@@ -130,10 +130,7 @@ class Autoencoder:
 
     def loss(self, corrupted: Tensor, images: Tensor) -> Tensor:
         """The loss above plus the L1 penalty; both ``(B, C, H, W)``, scalar out."""
-        loss = self.reconstruction_loss(corrupted, images)
-        if self.options.l1 > 0:
-            loss = loss + self.options.l1 * torch.stack([w.abs().sum() for w in penalised(self.network)]).sum()
-        return loss
+        return self.reconstruction_loss(corrupted, images) + l1_penalty(self.network, self.options)
 
     def reconstruction_loss(self, corrupted: Tensor, images: Tensor) -> Tensor:
         """Mean over images and pixels."""
