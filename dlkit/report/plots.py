@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,14 @@ from matplotlib.patheffects import withStroke
 from dlkit.metrics import Metric
 from dlkit.report.curves import learning_curves as learning_curves
 from dlkit.report.figures import ARROWS, with_unit
+from dlkit.report.label_plots import captioned as captioned
+from dlkit.report.label_plots import confusion as confusion
+from dlkit.report.label_plots import ranked_bars as ranked_bars
+from dlkit.report.label_plots import reliability as reliability
+from dlkit.report.label_plots import stage_curve as stage_curve
+from dlkit.report.label_plots import true_and_predicted as true_and_predicted
 from dlkit.report.style import BLUE, INK, PALE, PALETTE, Mosaic, empty, plain, styled
+from dlkit.report.style import short as short
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -112,9 +119,39 @@ def scatter(
         classes: names that the labels refer to.
         axis_titles: what the axes are.
     """
-    places = points.detach().float().cpu().numpy()
     figure = Figure(figsize=(7.2, 5.4))
     ax = figure.add_subplot()
+    handles, names = _points(ax, points, labels, classes)
+    if handles and labels is not None and bool((labels >= 0).any()):
+        _legend(ax, handles, names)
+    ax.set_xlabel(axis_titles[0])
+    ax.set_ylabel(axis_titles[1])
+    return figure
+
+
+@styled
+def scatters(panels: Mapping[str, Tensor], labels: Tensor, classes: Sequence[str] = ()) -> Figure:
+    """The same images as points in several planes, side by side, coloured as in :func:`scatter`.
+
+    Args:
+        panels: title → ``(N, 2)``.
+        labels: int ``(N,)``, −1 where unlabelled.
+        classes: names that the labels refer to.
+    """
+    figure = Figure(figsize=(4.6 * len(panels), 4.2))
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for ax, (title, points) in zip(axes, panels.items(), strict=True):
+        handles, names = _points(ax, points, labels, classes)
+        ax.set_title(plain(title))
+    figure.subplots_adjust(wspace=0.06)
+    if bool((labels >= 0).any()):
+        _legend(axes[-1], handles, names)
+    return figure
+
+
+def _points(ax: Any, points: Tensor, labels: Tensor | None, classes: Sequence[str]) -> tuple[list[Any], list[str]]:
+    """Draw the points and the names of their classes; handles and texts for a legend."""
+    places = points.detach().float().cpu().numpy()
     size = float(np.clip(14_000 / max(len(places), 1), 4, 24))
     given = np.full(len(places), -1) if labels is None else labels.cpu().numpy()
     counts = Counter(int(label) for label in given if label >= 0)
@@ -131,12 +168,9 @@ def scatter(
         names.append(plain(classes[label]) if label < len(classes) else str(label))
     if kept:
         _name_clusters(ax, places, given, dict(zip(kept, names[len(names) - len(kept) :], strict=True)))
-        _legend(ax, handles, names)
-    ax.set_xlabel(axis_titles[0])
-    ax.set_ylabel(axis_titles[1])
     ax.set_xticks([])
     ax.set_yticks([])
-    return figure
+    return handles, names
 
 
 @styled
@@ -209,8 +243,14 @@ def _name_clusters(ax: Any, places: Any, given: Any, names: dict[int, str]) -> N
         if any((np.abs(middle - other) / extent < (0.12, 0.04)).all() for other in taken):
             continue
         taken.append(middle)
-        short = name if len(name) <= 18 else f"{name[:17]}…"
-        text = ax.text(*middle, short, ha="center", va="center", fontsize=9, fontweight="bold")
+        text = ax.text(
+            *middle,
+            name if len(name) <= 18 else f"{name[:17]}…",
+            ha="center",
+            va="center",
+            fontsize=9,
+            fontweight="bold",
+        )
         text.set_path_effects([withStroke(linewidth=3, foreground="white", alpha=0.85)])
 
 

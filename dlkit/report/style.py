@@ -70,12 +70,15 @@ class Mosaic:
         rows, columns: how many cells.
         width, height: of a cell, in inches.
         gap: between cells, as a share of their height.
+        below: room for text below each cell, likewise.
     """
 
-    def __init__(self, rows: int, columns: int, width: float, height: float, gap: float = 0.06) -> None:
-        self.width, self.height, self.gap = width / height, 1.0, gap  # a unit is a cell's height
+    def __init__(
+        self, rows: int, columns: int, width: float, height: float, gap: float = 0.06, below: float = 0.0
+    ) -> None:
+        self.width, self.height, self.gap, self.below = width / height, 1.0, gap, below  # a unit is a cell's height
         self.columns, self.rows = columns, rows
-        self.figure = Figure(figsize=(columns * (width + gap * height), rows * (1 + gap) * height))
+        self.figure = Figure(figsize=(columns * (width + gap * height), rows * (1 + gap + below) * height))
         self.ax: Any = self.figure.add_axes((0, 0, 1, 1))
         self.ax.set_axis_off()
 
@@ -85,7 +88,7 @@ class Mosaic:
 
     def top(self, row: int) -> float:
         """Where a row begins; downwards."""
-        return row * (1 + self.gap)
+        return row * (1 + self.gap + self.below)
 
     def show(self, row: int, column: int, image: Tensor) -> None:
         """One image ``(C, H, W)``, pixels in [0, 1]: grey for C = 1, RGB for C = 3, else the mean of the channels."""
@@ -107,6 +110,13 @@ class Mosaic:
         self.ax.set_xlim(0, self.left(self.columns) - self.gap)
         self.ax.set_ylim(self.top(self.rows) - self.gap, 0)
         return self.figure
+
+
+def short(text: str, most: int = 22, *, end: bool = False) -> str:
+    """Text of ``most`` characters at most, cut at its beginning where its ``end`` tells more."""
+    if len(text) <= most:
+        return text
+    return f"…{text[1 - most :]}" if end else f"{text[: most - 1]}…"
 
 
 def empty(text: str) -> Figure:
