@@ -25,6 +25,16 @@ def user_path(text: str) -> Path:
         raise UsageError(f"{text!r}: there is no such home directory.") from error
 
 
+def cache_home() -> Path:
+    """Where dlkit keeps what it can fetch or compute again: ``$DLKIT_HOME``, or the platform's cache directory."""
+    home = os.environ.get("DLKIT_HOME")
+    if home:
+        return user_path(home)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("dlkit")
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn what the file system refuses within the block into an error for the user.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
 import shutil
 import tarfile
 import tempfile
@@ -19,7 +18,7 @@ from dlkit.data.names import DatasetCard, Download
 from dlkit.data.text import shown
 from dlkit.display import Display
 from dlkit.errors import DataError
-from dlkit.files import atomic_path
+from dlkit.files import atomic_path, cache_home
 
 _TIMEOUT = 8.0  # seconds without an answer; with two mirrors an offline machine knows within 16
 _CHUNK = 1 << 20
@@ -27,12 +26,7 @@ _CHUNK = 1 << 20
 
 def datasets_folder() -> Path:
     """``$DLKIT_HOME/datasets``, or that of the platform's cache directory."""
-    home = os.environ.get("DLKIT_HOME")
-    if home:
-        return Path(home).expanduser() / "datasets"
-    from platformdirs import user_cache_path
-
-    return user_cache_path("dlkit") / "datasets"
+    return cache_home() / "datasets"
 
 
 def provide(card: DatasetCard, display: Display) -> Path:
