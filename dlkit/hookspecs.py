@@ -25,6 +25,7 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
+    from dlkit.backbones.card import BackboneCard
     from dlkit.card import Card
     from dlkit.data.names import DatasetCard
     from dlkit.run import Run
@@ -64,7 +65,7 @@ def dlkit_datasets() -> Iterable[DatasetCard]:  # type: ignore[empty-body]
 
 
 @hookspec
-def dlkit_backbones() -> Iterable[Listed]:  # type: ignore[empty-body]
+def dlkit_backbones() -> Iterable[BackboneCard]:  # type: ignore[empty-body]
     """Networks that turn images into features."""
 
 

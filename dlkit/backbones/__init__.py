@@ -7,13 +7,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dlkit.backbones.card import BackboneCard
 from dlkit.backbones.options import BackboneOptions
 
 if TYPE_CHECKING:
     from dlkit.backbones.backbone import Backbone, Stage, Tap
     from dlkit.backbones.build import build_backbone, image_form, restore_backbone
 
-__all__ = ["Backbone", "BackboneOptions", "Stage", "Tap", "build_backbone", "image_form", "restore_backbone"]
+__all__ = [
+    "Backbone",
+    "BackboneCard",
+    "BackboneOptions",
+    "Stage",
+    "Tap",
+    "build_backbone",
+    "image_form",
+    "restore_backbone",
+]
 
 _HOMES = {
     "Backbone": "backbone",

@@ -6,6 +6,8 @@ Shapes: ``B`` images; a stage gives a map ``(B, C, H, W)``, ``(B, H, W, C)`` or 
 from __future__ import annotations
 
 import hashlib
+import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -18,6 +20,8 @@ from dlkit.data.spec import ImageForm
 Pool = Literal["avg", "max", "flat"]
 TOP = "top"
 """The stage that the network's own classifier saw: its features before the last linear layer, ``(B, D)``."""
+
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R 601-2, as colour files are read where grey is wanted
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ class Backbone(nn.Module):
         classifier: from the top features to the source's logits, where the weights have one.
 
     Attributes:
-        channels: how many the network takes (3); grey images are repeated.
+        channels: how many the network takes.
     """
 
     mean: Tensor
@@ -144,8 +148,10 @@ class Backbone(nn.Module):
         return self.stages[-1].channels
 
     def normalized(self, images: Tensor) -> Tensor:
-        """Pixels ``(B, 1 or C, H, W)`` → what the network takes."""
+        """Pixels ``(B, 1 or 3, H, W)`` → what the network takes: grey is repeated, colour made grey as files are."""
         if images.shape[1] != self.channels:
+            if images.shape[1] == 3 and self.channels == 1:
+                images = (images * images.new_tensor(_LUMA).view(3, 1, 1)).sum(1, keepdim=True)
             images = images.expand(-1, self.channels, -1, -1)
         return (images - self.mean) / self.std
 
@@ -168,12 +174,37 @@ class Backbone(nn.Module):
         return found
 
     def fingerprint(self) -> str:
-        """SHA-256 over all that its features depend on but the images: structure, weights, normalisation."""
-        whole = hashlib.sha256(repr(self.network).encode())
+        """SHA-256 over all that its features depend on but the images: structure, weights, normalisation, versions.
+
+        Structure is every module's class and plain attributes (padding, strides, flags), not only what it prints.
+        """
+        whole = hashlib.sha256(json.dumps([self.origin.reference, _versions(self.network)]).encode())
+        for stage in self.stages:
+            whole.update(repr(stage).encode())
+        for name, module in self.named_modules():
+            plain = {key: value for key, value in vars(module).items() if _is_plain(key, value)}
+            whole.update(
+                f"{name} {type(module).__module__}.{type(module).__qualname__} {sorted(plain.items())}".encode()
+            )
         for name, tensor in sorted(self.state_dict().items()):
             whole.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             whole.update(memoryview(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()))
         return whole.hexdigest()
+
+
+def _is_plain(key: str, value: Any) -> bool:
+    """Whether an attribute of a module is a setting: a number, a text, or a tuple of them."""
+    if key.startswith("_") or key == "training":
+        return False
+    if isinstance(value, (tuple, list)):
+        return all(_is_plain("", item) for item in value)
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+def _versions(network: nn.Module) -> list[str]:
+    """Of torch, and of the packages whose modules the network is made of: their arithmetic may change."""
+    packages = {type(module).__module__.partition(".")[0] for module in network.modules()} | {"torch"}
+    return sorted(f"{name} {getattr(sys.modules.get(name), '__version__', '')}" for name in packages)
 
 
 def pooled(output: Tensor, axis: int, pool: Pool) -> Tensor:

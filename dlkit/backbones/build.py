@@ -1,61 +1,230 @@
-"""From the options to a backbone: which source builds it, with which weights."""
+"""From the options to a backbone: which source builds it, with which weights, and what it is made of."""
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from dlkit.backbones.backbone import Backbone
+from torch import nn
+
+from dlkit.backbones.architecture import check_architecture, literal
+from dlkit.backbones.backbone import Backbone, Origin, Stage
+from dlkit.backbones.dissect import Trace, detach_classifier, find_classifier, find_stages, trace
 from dlkit.backbones.options import BackboneOptions
+from dlkit.backbones.preprocessing import Preprocessing
+from dlkit.backbones.source import Draft, Size, Source
+from dlkit.backbones.weights import WeightsFile, load_weights, read_metadata, read_weights
 from dlkit.data.spec import ImageForm
+from dlkit.errors import DataError, UsageError
 
 
 def arguments_of(options: BackboneOptions) -> dict[str, Any]:
     """``KEY=VALUE`` pairs; a value is a Python literal where it reads as one, else a string."""
-    return {key: _literal(value) for key, _, value in (argument.partition("=") for argument in options.backbone_arg)}
+    pairs = (argument.partition("=") for argument in options.backbone_arg)
+    return {key.strip(): literal(value) for key, _, value in pairs}
 
 
-def _literal(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return {"true": True, "false": False, "none": None}.get(text.lower(), text)
-
-
-def build_backbone(options: BackboneOptions) -> Backbone:
-    """The backbone that the options name, with its weights, in eval mode on the CPU.
+def source_of(reference: str, arguments: Mapping[str, Any]) -> Source:
+    """Where a reference other than ``run:RUN`` leads.
 
     Raises:
-        UsageError: there is no such network, or its arguments do not fit.
-        DataError: the weights cannot be fetched or read, or are not this network's.
+        UsageError: there is no such backbone.
     """
-    from dlkit.backbones import timm_source, torchvision_source
+    from dlkit.backbones import callable_source, timm_source, torchvision_source
+    from dlkit.backbones.card import BackboneCard
+    from dlkit.discovery import registry
 
-    if options.backbone.startswith("torchvision/"):
-        return torchvision_source.build(options, arguments_of(options))
-    return timm_source.build(options, arguments_of(options))
+    if reference.startswith(torchvision_source.PREFIX):
+        return torchvision_source.TorchvisionSource(reference, arguments)
+    if ":" in reference:
+        return callable_source.CallableSource(reference, arguments)
+    card = registry().listed("backbones").get(reference)
+    if isinstance(card, BackboneCard) and not timm_source.knows(reference):
+        return callable_source.CallableSource(reference, arguments, card)
+    return timm_source.TimmSource(reference, arguments)
 
 
 def image_form(options: BackboneOptions) -> ImageForm:
-    """The images that the backbone's weights were trained for; builds no network.
+    """The images that the backbone's weights were trained for; builds no network and needs none.
 
     Raises:
-        UsageError: there is no such network.
+        UsageError: there is no such backbone.
+        DataError: the weights file cannot be read.
     """
-    from dlkit.backbones import timm_source, torchvision_source
+    if _is_run(options):
+        from dlkit.backbones.run_source import RunSource
 
-    if options.backbone.startswith("torchvision/"):
-        return torchvision_source.form(options)
-    return timm_source.form(options)
+        return RunSource(options.backbone).preprocessing().form
+    preprocessing = source_of(options.backbone, arguments_of(options)).preprocessing()
+    if options.weights is not None:
+        preprocessing = preprocessing.told_by(read_metadata(options.weights), options.weights)
+    return preprocessing.form
 
 
-def restore_backbone(options: BackboneOptions, recipe: Mapping[str, Any]) -> Backbone:  # noqa: ARG001
-    """The same network as when ``recipe`` (its ``origin.recipe``) was kept, with random weights: for loading a run.
+def build_backbone(options: BackboneOptions, size: Size | None = None) -> Backbone:
+    """The backbone that the options name, with its weights, in eval mode on the CPU.
+
+    Args:
+        options: which one.
+        size: height and width of the images, where they are not the weights' own; a network of fixed size adapts
+            to it where it can.
 
     Raises:
-        DataError: it cannot be built any more.
+        UsageError: there is no such network, its arguments do not fit, or it takes no images of that size.
+        DataError: the weights cannot be fetched or read, or are not this network's.
     """
-    import dataclasses
+    if _is_run(options):
+        return _run_backbone(options, size)
+    source = source_of(options.backbone, arguments_of(options))
+    draft = source.draft(pretrained=options.weights is None and not options.random_init, size=size)
+    notices = list(draft.notices)
+    file = None
+    if options.weights is not None:
+        file = read_weights(options.weights)
+        notices += check_architecture(file, draft)
+        draft = _told(draft, file, size)
+    if options.random_init:
+        notices.append(f"{options.backbone} begins with random weights: no pretraining at all.")
+    if ":" in options.backbone and not (file and {"mean", "std"} <= set(file.metadata)):
+        notices.append("Mean and std of the pixels are ImageNet's, for want of better knowledge.")
+    draft = replace(draft, notices=tuple(notices))
+    keep = draft.headed and not options.random_init
+    return assembled(options.backbone, draft, size, file, keep_classifier=keep)
 
-    return build_backbone(dataclasses.replace(options, weights=None, random_init=True))
+
+def _told(draft: Draft, file: WeightsFile, size: Size | None) -> Draft:
+    """The draft with what the file says about its images; but a network that was built for a size keeps it."""
+    form = draft.preprocessing.form
+    told = draft.preprocessing.told_by(file.metadata, file.path)
+    if size == (form.height, form.width):
+        told = replace(told, form=replace(told.form, height=form.height, width=form.width))
+    return replace(draft, preprocessing=told, weights=file.path)
+
+
+def restore_backbone(options: BackboneOptions, recipe: Mapping[str, Any]) -> Backbone:
+    """The same network as when ``recipe`` (its ``origin.recipe``) was kept, without its weights: for loading a run.
+
+    Needs neither a network nor the files and runs that the backbone came from.
+
+    Raises:
+        UsageError: it cannot be built any more: a package is missing, or changed.
+    """
+    size = tuple(recipe["size"]) if recipe["size"] else None
+    if "run" in recipe:
+        from dlkit.backbones.run_source import untrained
+
+        network: nn.Module = untrained(recipe["run"])
+        draft = Draft(network=network, preprocessing=Preprocessing.from_json(recipe))
+    else:
+        source = source_of(options.backbone, recipe["arguments"])
+        draft = replace(source.draft(pretrained=False, size=size), preprocessing=Preprocessing.from_json(recipe))
+    draft = replace(
+        draft, weights=recipe["weights"], licence=recipe["licence"], classes=tuple(recipe["classes"]),
+        notices=tuple(recipe["notices"]),
+    )  # fmt: skip
+    run, keep = recipe.get("run"), recipe["classifier"]
+    return assembled(options.backbone, draft, size, None, run, keep_classifier=keep)
+
+
+def _is_run(options: BackboneOptions) -> bool:
+    if not options.backbone.startswith("run:"):
+        return False
+    given = {"weights": options.weights, "backbone-arg": options.backbone_arg, "random-init": options.random_init}
+    for name, value in given.items():
+        if value:
+            raise UsageError(f"--{name} does not go with --backbone {options.backbone}, whose weights are the run's.")
+    return True
+
+
+def _run_backbone(options: BackboneOptions, size: Size | None) -> Backbone:
+    from dlkit.backbones.run_source import RunSource
+
+    source = RunSource(options.backbone)
+    network, recipe = source.encoder()
+    draft = Draft(network=network, preprocessing=source.preprocessing(), weights=f"run:{source.run.path}")
+    return assembled(options.backbone, draft, size, None, recipe, keep_classifier=False)
+
+
+def assembled(
+    reference: str,
+    draft: Draft,
+    size: Size | None,
+    file: WeightsFile | None,
+    run: Mapping[str, Any] | None = None,
+    *,
+    keep_classifier: bool,
+) -> Backbone:
+    """Load the file, detach the classifier (of an encoder, nothing), find the stages."""
+    network, preprocessing = draft.network, draft.preprocessing
+    whole = _traced(reference, draft, preprocessing.shape)
+    if size is not None and size != whole.size:
+        _traced(reference, draft, (preprocessing.shape[0], *size))
+    path = "" if run else find_classifier(network, whole)
+    if file is not None:
+        inside = {f"{path}.{name}" for name in network.get_submodule(path).state_dict()} if path else set()
+        complete, told = load_weights(network, file, inside)
+        keep_classifier = keep_classifier and complete
+        draft = replace(draft, notices=(*draft.notices, *told))
+    classifier = None if run else detach_classifier(network, path)
+    headless = _traced(reference, draft, preprocessing.shape) if path else whole
+    stages = find_stages(network, whole, headless, path)
+    classifier = _fitting(classifier, stages[-1]) if keep_classifier else None
+    recipe = _recipe(draft, size) | {"classifier": classifier is not None} | ({"run": run} if run else {})
+    return Backbone(
+        network, stages, form=preprocessing.form, mean=preprocessing.mean, std=preprocessing.std,
+        origin=_origin(reference, draft, recipe), classifier=classifier,
+    ).eval()  # fmt: skip
+
+
+def _recipe(draft: Draft, size: Size | None) -> dict[str, Any]:
+    """All that :func:`restore_backbone` needs, as JSON can hold it."""
+    return {
+        **draft.preprocessing.to_json(),
+        "arguments": dict(draft.arguments),
+        "size": list(size) if size else None,
+        "weights": draft.weights,
+        "licence": draft.licence,
+        "classes": list(draft.classes),
+        "notices": list(draft.notices),
+    }
+
+
+def _origin(reference: str, draft: Draft, recipe: Mapping[str, Any]) -> Origin:
+    return Origin(
+        reference=reference,
+        arguments=draft.arguments,
+        weights=draft.weights,
+        licence=draft.licence,
+        recipe=recipe,
+        classes=draft.classes if recipe["classifier"] else (),
+        notices=draft.notices,
+    )
+
+
+def _traced(reference: str, draft: Draft, shape: tuple[int, int, int]) -> Trace:
+    try:
+        return trace(draft.network, shape)
+    except Exception as error:  # whatever a network may raise for images that it cannot take
+        form = draft.preprocessing.form
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        own = shape[1:] == (form.height, form.width)
+        raise UsageError(
+            f"The backbone {reference!r} cannot take images of {shape[1]} × {shape[2]}: {reason}",
+            "Is it a network from (B, C, H, W) to features?" if own
+            else f"Its weights are for {form.height} × {form.width}: leave --image-size out, or give a larger one.",
+        ) from error  # fmt: skip
+
+
+def _fitting(classifier: nn.Module | None, top: Stage) -> nn.Module | None:
+    """The classifier, if it takes the top features."""
+    import torch
+
+    if classifier is None:
+        return None
+    try:
+        with torch.no_grad():
+            logits = classifier.eval()(torch.zeros(1, top.channels))
+    except (RuntimeError, TypeError, ValueError, DataError):
+        return None
+    return classifier if isinstance(logits, torch.Tensor) and logits.ndim == 2 else None

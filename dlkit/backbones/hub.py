@@ -1,0 +1,191 @@
+"""Published weights: out of the caches of Hugging Face and torch, else fetched; without a network one error, soon.
+
+What is in a cache is used as it is, and nobody is asked whether there is something newer: a run repeats, and works
+offline. ``HF_HOME``, ``HF_HUB_CACHE``, ``HF_HUB_OFFLINE``, ``HF_ENDPOINT``, ``HF_TOKEN`` and ``TORCH_HOME`` mean what
+they mean to these libraries.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import socket
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlparse
+
+import huggingface_hub as hf
+import torch
+from huggingface_hub import constants, errors
+
+from dlkit.errors import DataError
+
+PATIENCE = 2.5
+"""Seconds until a host counts as not reachable; ``HF_HUB_ETAG_TIMEOUT`` overrides it. The libraries' own way is to
+try again and again for most of a minute."""
+
+_STALLED = 20.0
+"""Seconds without a byte after which a download is given up."""
+
+_FILES = ("model.safetensors", "pytorch_model.bin")
+_REMEDIES = (
+    "Give --weights FILE, or --random-init for a network without pretraining; or fill {cache} on a machine with a "
+    "network ({variable} names another place){mirror}."
+)
+_T = TypeVar("_T")
+
+
+def patience() -> float:
+    """Seconds to wait for a host's first answer."""
+    return float(os.environ.get("HF_HUB_ETAG_TIMEOUT") or PATIENCE)
+
+
+def cached_from_hub(repository: str, filename: str | None = None) -> Path | None:
+    """The file of weights in Hugging Face's cache, if it is there.
+
+    Args:
+        repository: ``owner/name``, or ``owner/name@revision``.
+        filename: by default the usual ones.
+    """
+    name, _, revision = repository.partition("@")
+    for candidate in (filename,) if filename else _FILES:
+        found = hf.try_to_load_from_cache(name, candidate, revision=revision or None, cache_dir=constants.HF_HUB_CACHE)
+        if isinstance(found, str) and Path(found).is_file():
+            return Path(found)
+    return None
+
+
+def from_hub(repository: str, filename: str | None = None) -> Path:
+    """The file of weights of a repository of the hub: cached, or fetched into the cache.
+
+    Raises:
+        DataError: it is not cached, and cannot be fetched; within a few seconds where nobody answers.
+    """
+    found = cached_from_hub(repository, filename)
+    if found is not None:
+        return found
+    if constants.is_offline_mode():
+        raise _unavailable(repository, "HF_HUB_OFFLINE is set")
+    name, _, revision = repository.partition("@")
+    for candidate in (filename,) if filename else _FILES:
+        url = hf.hf_hub_url(name, candidate, revision=revision or None, endpoint=constants.ENDPOINT)
+        try:
+            within(patience(), lambda url=url: hf.get_hf_file_metadata(url, timeout=patience()))  # type: ignore[misc]
+            fetched = hf.hf_hub_download(name, candidate, revision=revision or None, cache_dir=constants.HF_HUB_CACHE)
+            return Path(fetched)
+        except errors.EntryNotFoundError:
+            continue
+        except Exception as error:  # the libraries below (hub, HTTP, TLS) share no base class
+            raise _unavailable(repository, _reason(error)) from error
+    raise _unavailable(repository, f"{constants.ENDPOINT} has no {' or '.join(_FILES)} of it")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, errors.GatedRepoError):
+        return f"its licence must be accepted at {constants.ENDPOINT} first, and HF_TOKEN be set"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return f"{constants.ENDPOINT} has no such repository, or it is private"
+    if isinstance(error, TimeoutError):
+        return f"{constants.ENDPOINT} does not answer ({error})"
+    text = " ".join(str(error).split()) or type(error).__name__
+    return f"fetching it from {constants.ENDPOINT} failed: {text[:300]}"
+
+
+def _unavailable(what: str, reason: str) -> DataError:
+    remedies = _REMEDIES.format(
+        cache=constants.HF_HUB_CACHE, variable="HF_HOME", mirror="; HF_ENDPOINT names a mirror of the hub"
+    )
+    return DataError(f"The weights {what!r} are not in the cache, and cannot be fetched: {reason}.", remedies)
+
+
+def torch_cache() -> Path:
+    """Where torch, torchvision and timm keep what they fetch by URL; ``TORCH_HOME`` moves it."""
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def cached_from_url(url: str) -> Path | None:
+    """The file that ``url`` names in torch's cache, if it is there."""
+    path = torch_cache() / Path(urlparse(url).path).name
+    return path if path.is_file() else None
+
+
+def from_url(url: str) -> Path:
+    """The file of weights at a URL: cached, or fetched into torch's cache and checked against the hash in its name.
+
+    Raises:
+        DataError: it is not cached, and cannot be fetched; or its content is not what its name says.
+    """
+    path = torch_cache() / Path(urlparse(url).path).name
+    wanted = re.search(r"-([a-f0-9]{8,})\.", path.name)
+    prefix = wanted[1] if wanted else None
+    if path.is_file():
+        if prefix and not _digest(path).startswith(prefix):
+            raise DataError(f"{str(path)!r} is broken: its SHA-256 is not the one in its name.", "Remove the file.")
+        return path
+    if constants.is_offline_mode():
+        raise _not_fetched(url, "HF_HUB_OFFLINE is set")
+    try:
+        within(patience(), lambda: _ask(url))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _stalls_are_noticed(), contextlib.redirect_stdout(sys.stderr):
+            torch.hub.download_url_to_file(url, str(path), prefix, progress=sys.stderr.isatty())
+    except (OSError, RuntimeError) as error:  # URLError and timeouts are OSErrors; a wrong hash is a RuntimeError
+        raise _not_fetched(url, " ".join(str(error).split()) or type(error).__name__) from error
+    return path
+
+
+def _not_fetched(url: str, reason: str) -> DataError:
+    remedies = _REMEDIES.format(cache=torch_cache(), variable="TORCH_HOME", mirror="")
+    return DataError(f"The weights {url!r} are not in the cache, and cannot be fetched: {reason}.", remedies)
+
+
+def _ask(url: str) -> None:
+    request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "torch.hub"})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=patience()):  # noqa: S310 - the URLs are the libraries' own
+        pass
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _stalls_are_noticed() -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_STALLED)  # torch.hub waits for ever, and takes no timeout
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def within(seconds: float, action: Callable[[], _T]) -> _T:
+    """What ``action`` returns or raises; looking up a host's name has no timeout of its own.
+
+    Raises:
+        TimeoutError: it takes longer; the thread is left alone, and ends with the process.
+    """
+    outcome: list[_T | Exception] = []
+
+    def run() -> None:
+        try:
+            outcome.append(action())
+        except Exception as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not outcome:
+        raise TimeoutError(f"no answer within {seconds:g} s")
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
+    return outcome[0]
