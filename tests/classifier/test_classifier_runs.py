@@ -53,8 +53,7 @@ def test_train_export_predict(
     assert "majority class" in found["accuracy"]["baselines"]
     assert found["training_seconds"]["value"] > 0  # kept with the model
     names = {entry["name"] for entry in json.loads((run / "plots" / "index.json").read_text())}
-    assert {"samples", "filters", "driving-images"} <= names
-    assert "maps" in names
+    assert {"samples", "filters", "driving-images", "maps", "saliency"} <= names
 
 
 @pytest.mark.parametrize(("label", "column"), [("age", "age"), ("label", "beard")])

@@ -1,4 +1,4 @@
-"""The classifier's pictures: first-layer filters, maps, what drives features, decision regions in the plane."""
+"""The classifier's pictures: those of everything that learns from labels, and a look into its layers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from dlkit.report import Picture, plots
 from dlkit.supervised.objective import labelled
+from dlkit.supervised.pictures import supervised_pictures
+from dlkit.supervised.saliency import saliency_picture
 from dlkit_builtin.classifier.regions import regions
 
 if TYPE_CHECKING:
@@ -22,7 +24,8 @@ IMAGES = 3
 MAPS = 10
 """The strongest maps of a layer, and the images that drive a feature most."""
 POINTS = 2_000
-"""At most so many held-out images are looked at."""
+"""At most so many held-out images are searched for those that drive features, or drawn in the plane."""
+SALIENT = 8
 
 
 def pictures(technique: Classifier, data: ImageData, runtime: Runtime) -> Iterator[Picture]:
@@ -30,13 +33,37 @@ def pictures(technique: Classifier, data: ImageData, runtime: Runtime) -> Iterat
     split = data.held_out
     if not len(split):
         return
-    shown = split.subset(torch.linspace(0, len(split) - 1, min(POINTS, len(split))).long())
-    network = technique.network.eval()
+    features = _collect(technique.encode, split, runtime)
+    yield from supervised_pictures(
+        technique.predict(split, runtime),
+        data,
+        features_after=features,
+        titles=("raw pixels", "features"),
+        saliency=_saliency(technique, split, runtime),
+        seed=runtime.seed,
+    )
     yield _filters(technique)
-    yield from _maps(network, shown, runtime)
-    features = _collect(technique.encode, shown, runtime)
-    yield _driving(shown, features)
+    yield from _maps(technique.network.eval(), split, runtime)
+    chosen = _spread(split, POINTS)
+    shown = split.subset(chosen)
+    yield _driving(shown, features[chosen])
     yield from _planes(technique, labelled(shown), runtime)
+
+
+def _spread(split: Split, most: int) -> Tensor:
+    """Indices of at most ``most`` images, evenly over the split."""
+    return torch.linspace(0, len(split) - 1, min(most, len(split))).long()
+
+
+def _saliency(technique: Classifier, split: Split, runtime: Runtime) -> Picture | None:
+    """Where the last stage that has places looks, of a few images of classes."""
+    network = technique.network.eval()
+    stages = [stage for name, stage in network.body.named_children() if name.startswith(("conv-", "stage-"))]
+    if not stages or technique.spec.target != "classes":
+        return None
+    shown = split.subset(_spread(split, SALIENT))
+    images = shown.pixels().to(runtime.device)
+    return saliency_picture(network, stages[-1], images, shown.labels, technique.spec.classes, files=shown.files)
 
 
 def _collect(function: Callable[[Tensor], Tensor], split: Split, runtime: Runtime) -> Tensor:
@@ -56,8 +83,7 @@ def _filters(technique: Classifier) -> Picture:
 
 def _maps(network: Network, split: Split, runtime: Runtime) -> Iterator[Picture]:
     """The strongest maps of each convolutional stage, for a few images."""
-    chosen = torch.linspace(0, len(split) - 1, min(IMAGES, len(split))).long()
-    images = split.pixels(chosen)
+    images = split.pixels(_spread(split, IMAGES))
     rows, names = [], []
     with runtime.inference():
         maps = network.normalize(images.to(runtime.device))
