@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import onnx
-from onnx import compose
+from onnx import compose, version_converter
 
 from dlkit.errors import DlkitError
 from dlkit.export.foreign import DOMAIN, OPERATOR, Foreign
@@ -16,7 +16,7 @@ def put_in(model: onnx.ModelProto, parts: Mapping[str, Foreign], opset: int) -> 
     """Replace each operator that stands for a part by the part's own graph, in place.
 
     Raises:
-        DlkitError: a part has no such graph, or one that needs another version of ONNX's operators.
+        DlkitError: a part has no such graph, or one that needs a later version of ONNX's operators.
     """
     nodes = list(model.graph.node)
     del model.graph.node[:]
@@ -32,15 +32,30 @@ def put_in(model: onnx.ModelProto, parts: Mapping[str, Foreign], opset: int) -> 
 
 
 def _splice(model: onnx.ModelProto, part: onnx.ModelProto, node: Any, opset: int) -> None:
-    _check_versions(part, opset)
+    part = _at_version(part, opset)
     # every use of the part has names of its own, also where one part is used twice
     graph = compose.add_prefix_graph(part.graph, prefix=f"{node.output[0]}/")
-    renamed = {graph.input[0].name: node.input[0], graph.output[0].name: node.output[0]}
-    _rename(graph.node, renamed)
+    _rename(graph.node, {graph.input[0].name: node.input[0], graph.output[0].name: node.output[0]})
     model.graph.node.extend(graph.node)
     model.graph.initializer.extend(graph.initializer)
-    present = {each.domain for each in model.opset_import}
-    model.opset_import.extend(each for each in part.opset_import if each.domain not in (present | {"", "ai.onnx"}))
+    versions = {each.domain: each.version for each in model.opset_import}
+    for each in part.opset_import:
+        if each.domain not in ("", "ai.onnx"):  # what ai.onnx.ml has means the same in its later versions
+            versions[each.domain] = max(each.version, versions.get(each.domain, 1))
+    del model.opset_import[:]
+    model.opset_import.extend(onnx.helper.make_opsetid(domain, version) for domain, version in versions.items())
+
+
+def _at_version(part: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    """The part with the model's version of ONNX's operators.
+
+    Raises:
+        DlkitError: it needs a later one.
+    """
+    own = max((each.version for each in part.opset_import if each.domain in ("", "ai.onnx")), default=opset)
+    if own > opset:
+        raise DlkitError(f"A part of the model needs ONNX's operator set {own}; the model has {opset}.")
+    return part if own == opset else version_converter.convert_version(part, opset)
 
 
 def _rename(nodes: Any, names: Mapping[str, str]) -> None:
@@ -50,15 +65,3 @@ def _rename(nodes: Any, names: Mapping[str, str]) -> None:
         for attribute in node.attribute:
             for graph in (attribute.g, *attribute.graphs):
                 _rename(graph.node, names)
-
-
-def _check_versions(part: onnx.ModelProto, opset: int) -> None:
-    """The part's operators mean the same in the model's version of ONNX's operators."""
-    own = max((each.version for each in part.opset_import if each.domain in ("", "ai.onnx")), default=opset)
-    for node in part.graph.node:
-        if node.domain in ("", "ai.onnx"):
-            meaning = {onnx.defs.get_schema(node.op_type, version).since_version for version in (own, opset)}
-            if len(meaning) > 1:
-                raise DlkitError(
-                    f"A part's operator {node.op_type} is of ONNX's operator set {own}; the model's is {opset}."
-                )

@@ -52,10 +52,12 @@ ESTIMATORS: dict[str, Entry] = {
     ),
     "knn": Entry(
         classes="sklearn.neighbors.KNeighborsClassifier", number="sklearn.neighbors.KNeighborsRegressor",
+        defaults={"algorithm": "brute"},  # as fast as trees where there are many features
         grid={"n_neighbors": (1, 3, 5, 10, 20), "weights": ("uniform", "distance")},
     ),
     "svm-rbf": Entry(
         classes="sklearn.svm.SVC", number="sklearn.svm.SVR",
+        defaults={"break_ties": True},  # predicts the class with the largest decision value
         grid={"C": (0.1, 1.0, 10.0, 100.0), "gamma": ("scale", 1e-4, 1e-3, 1e-2)},
     ),
     "random-forest": Entry(
@@ -88,8 +90,8 @@ ESTIMATORS: dict[str, Entry] = {
         grid={"shrinkage": ("auto", 0.1, 0.5, 0.9)},
     ),
     "qda": Entry(
-        classes="sklearn.discriminant_analysis.QuadraticDiscriminantAnalysis", defaults={"reg_param": 0.5},
-        grid={"reg_param": (0.1, 0.3, 0.5, 0.7, 0.9)},
+        classes="sklearn.discriminant_analysis.QuadraticDiscriminantAnalysis", defaults={"solver": "eigen", "shrinkage": "auto"},  # as for lda
+        grid={"shrinkage": ("auto", 0.1, 0.5, 0.9)},
     ),
     "nearest-centroid": Entry(
         classes="sklearn.neighbors.NearestCentroid", grid={"shrink_threshold": (None, 0.1, 0.5, 1.0)},
@@ -161,7 +163,8 @@ def make_estimator(name: str, target: TargetKind, parameters: Mapping[str, Any],
                 f"--param {key}: {name} ({kind.__name__}) has no parameter of that name.",
                 did_you_mean(key, known) or f"It has {', '.join(sorted(known))}.",
             )
-    values = {**defaults, **({"random_state": seed} if "random_state" in known else {}), **parameters}
+    own = {key: value for key, value in defaults.items() if key in known}  # classifiers may have more than regressors
+    values = {**own, **({"random_state": seed} if "random_state" in known else {}), **parameters}
     try:
         made = kind(**values)
     except (TypeError, ValueError) as error:  # an estimator that needs another one, say

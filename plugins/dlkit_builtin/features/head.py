@@ -217,7 +217,8 @@ def _judged(
     weight, bias = linear
     if weight.shape[1] != pipeline["model"].n_features_in_:
         return sharpness, False
-    scores = np.asarray(pipeline[:-1].transform(some), dtype=np.float64) @ weight.T + bias
+    seen = pipeline[:-1].transform(some) if len(pipeline) > 1 else some
+    scores = np.asarray(seen, dtype=np.float64) @ weight.T + bias
     if not classes:
         return None, _close(scores, np.asarray(pipeline.predict(some)).reshape(len(some), -1))
     if sharpness is not None:
