@@ -35,6 +35,7 @@ class Card:
         needs_labels: training is refused on unlabelled data.
         targets: with ``needs_labels``, what the labels may say (:data:`dlkit.data.spec.TargetKind`).
         examples: command lines that show its use.
+        advises: its implementation is :class:`dlkit.technique.Advises`, so ``--advise`` works.
         image_form: ``"package.module:function"``, heavy; ``function(options)`` gives the
             :class:`dlkit.data.spec.ImageForm` that images are brought to where the user does not say, or None.
     """
@@ -50,6 +51,7 @@ class Card:
     needs_labels: bool = False
     targets: tuple[TargetKind, ...] = ("classes",)
     examples: tuple[str, ...] = ()
+    advises: bool = False
     image_form: str = ""
 
     def load(self) -> type[Technique[Any]]:

@@ -26,7 +26,7 @@ from dlkit.run.environment import describe_environment
 from dlkit.runtime import Runtime
 from dlkit.runtime.signals import interruptible, unmasked
 from dlkit.settings import resolve
-from dlkit.technique import Illustrates
+from dlkit.technique import Advises, Illustrates
 
 if TYPE_CHECKING:
     from dlkit.data import ImageData
@@ -89,6 +89,21 @@ def resume(run: Run, display: Display, *, changes: Mapping[str, object] | None =
         display.info(f"Resuming {run.path}")
         _carry_out(run, technique, data, runtime, display)
     return run
+
+
+def advise(settings: Settings, display: Display) -> None:
+    """What the technique would do with the data, and why; no run is made.
+
+    Raises:
+        UsageError: the technique gives no advice.
+    """
+    with interruptible():
+        runtime = Runtime(settings.runtime, display)
+        data = load_training_data(settings, display)
+        technique = build_technique(settings, data.spec, runtime)
+        if not isinstance(technique, Advises):
+            raise UsageError(f"{settings.card.name} gives no advice.", "--dry-run shows what training is going to be.")
+        display.result(technique.advise(data, runtime))
 
 
 def build_technique(settings: Settings, spec: DataSpec, runtime: Runtime) -> Technique[Any]:

@@ -106,6 +106,15 @@ class Illustrates(Protocol):
 
 
 @runtime_checkable
+class Advises(Protocol):
+    """Optional: what it would do with this data, and why, before training (``card.advises``)."""
+
+    def advise(self, data: ImageData, runtime: Runtime) -> Mapping[str, Any]:
+        """Tell the user through ``runtime.display``, and give the same as plain JSON; no state is kept."""
+        ...
+
+
+@runtime_checkable
 class Encodes(Protocol):
     """Capability ``encode``: images → codes."""
 

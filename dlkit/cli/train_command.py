@@ -78,7 +78,7 @@ class TechniqueCommand(click.Command):
         self.groups = [
             (heading, [(option, _parameters(option)) for option in options]) for heading, options in option_groups(card)
         ]
-        self.own = _command_parameters()
+        self.own = _command_parameters(card)
         declared = [parameter for _, rows in self.groups for _, made in rows for parameter in made]
         super().__init__(
             name=card.name,
@@ -182,10 +182,11 @@ def _show_all(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
         ctx.exit()
 
 
-def _command_parameters() -> list[click.Option]:
+def _command_parameters(card: Card) -> list[click.Option]:
     file: dict[str, Any] = {"metavar": "FILE", "shell_complete": _complete_file}
     several: dict[str, Any] = {"type": click.IntRange(min=2)}
     shown: dict[str, Any] = {"is_flag": True, "is_eager": True, "expose_value": False, "callback": _show_all}
+    advise: dict[str, Any] = {"is_flag": True, "hidden": not card.advises}
     return [
         click.Option(["--config"], **file, help="Take options from a TOML file; --set and flags win over it."),
         click.Option(["--set", "sets"], metavar="KEY=VALUE", multiple=True, help="An option by its key; repeatable."),
@@ -196,6 +197,7 @@ def _command_parameters() -> list[click.Option]:
             ["--kfold"], **several, metavar="K", help="Train K runs, each tested on another K-th of the images."
         ),
         click.Option(["--dry-run"], is_flag=True, help="Show options, data, phases, parameters, memory; no training."),
+        click.Option(["--advise"], **advise, help="Say what it would do with this data, and why; no training."),
         click.Option(["--write-config"], **file, help="Write the resolved options to a new file; no training."),
         click.Option(["--quiet"], is_flag=True, help="Show results and errors only."),
         click.Option(["--json"], is_flag=True, help="Print the result as JSON."),
@@ -210,13 +212,15 @@ def _callback(card: Card) -> Callable[..., None]:
         seeds: int | None,
         kfold: int | None,
         dry_run: bool,
+        advise: bool,
         write_config: str | None,
         quiet: bool,
         json: bool,
         **raw: Any,
     ) -> None:
         settings = resolve(card, config=Path(config) if config else None, sets=sets, flags=_flags(raw))
-        _check_repeats(seeds, kfold, "--dry-run" if dry_run else "--write-config" if write_config else "")
+        instead = "--dry-run" if dry_run else "--write-config" if write_config else "--advise" if advise else ""
+        _check_repeats(seeds, kfold, instead)
         from dlkit.cli.shared import make_display
 
         display = make_display(quiet, json)
@@ -226,6 +230,10 @@ def _callback(card: Card) -> Callable[..., None]:
             from dlkit.dry_run import dry_run as show_plan
 
             show_plan(settings, display)
+        elif advise:
+            from dlkit import session
+
+            session.advise(settings, display)
         else:
             _train(settings, seeds, kfold, display)
 

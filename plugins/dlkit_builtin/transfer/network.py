@@ -1,4 +1,4 @@
-"""Backbone and head as one network."""
+"""Backbone, head and objective as one network."""
 
 from __future__ import annotations
 
@@ -8,16 +8,22 @@ import torch
 from torch import Tensor, nn
 
 from dlkit.backbones import Backbone, Tap
+from dlkit.supervised.objective import Objective
 
 
 class Network(nn.Module):
-    """Pixels → taps of the backbone, side by side → head → logits."""
+    """Pixels → taps of the backbone, side by side → head → logits.
 
-    def __init__(self, backbone: Backbone, taps: Sequence[Tap], head: nn.Module) -> None:
+    Attributes:
+        objective: what logits mean; its statistics belong to the network's state.
+    """
+
+    def __init__(self, backbone: Backbone, taps: Sequence[Tap], head: nn.Module, objective: Objective) -> None:
         super().__init__()
         self.backbone = backbone
         self.taps = tuple(taps)
         self.head = head
+        self.objective = objective
 
     def features(self, images: Tensor) -> Tensor:
         """Pixels ``(B, C, H, W)`` → features ``(B, D)``."""
@@ -28,14 +34,18 @@ class Network(nn.Module):
         logits: Tensor = self.head(self.features(images))
         return logits
 
+    def size(self, taps: Sequence[Tap]) -> int:
+        """D of the features at ``taps``, averaged over places."""
+        return sum(self.backbone.stage(tap.stage).channels for tap in taps)
+
 
 class Inference(nn.Module):
-    """The network as it is used: pixels in, probabilities out."""
+    """The network as it is used: pixels in; probabilities, scores or numbers out."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
-        """Pixels ``(B, C, H, W)`` → probabilities ``(B, K)``."""
-        return (self.network(images).softmax(1),)
+        """Pixels ``(B, C, H, W)`` → outputs ``(B, K)``."""
+        return (self.network.objective.activate(self.network(images)),)

@@ -6,23 +6,51 @@ from collections.abc import Iterable
 
 from dlkit.card import Card
 from dlkit.hookspecs import hookimpl
+from dlkit_builtin.transfer.catalog import STRATEGIES
 from dlkit_builtin.transfer.options import TransferOptions
 
 DLKIT_API = 1
 
+_STRATEGIES = "\n\n".join(f"{name}: {facts.words}." for name, facts in STRATEGIES.items())
+
 TRANSFER = Card(
     name="transfer",
-    summary="Reuse a pretrained network for your own classes: a probe on its features, or fine-tuning.",
-    description="""\
-A network that was trained on a large data set has features that tell many other things apart.""",
-    sources=("Kornblith et al. 2019, Do better ImageNet models transfer better?",),
+    summary="Reuse a pretrained network for your own classes; it finds out which way is best for your data.",
+    description=f"""\
+A network that was trained on a large data set has features that tell many other things apart. Which way of reusing
+it is best depends on how many images there are and on how like the source's they look. Courses teach a table for it
+(Stanford CS231n); --strategy auto measures where your data stands in it, estimates probes on every stage by
+cross-validation, tries out the strategies that may win, each as long as it may, and says why it chose. It looks at
+training images only. `--advise` stops before training.
+
+The strategies, the cheapest first:
+
+{_STRATEGIES}
+
+Labels may be classes, several per image, or numbers. Features of frozen backbones are computed once and kept.""",
+    sources=(
+        "Donahue et al. 2014, DeCAF: a deep convolutional activation feature for generic visual recognition",
+        "Yosinski et al. 2014, How transferable are features in deep neural networks?",
+        "Kornblith et al. 2019, Do better ImageNet models transfer better?",
+        "Kumar et al. 2022, Fine-tuning can distort pretrained features and underperform out-of-distribution",
+        "Howard and Ruder 2018, Universal language model fine-tuning for text classification",
+        "Li, Grandvalet and Davoine 2018, Explicit inductive bias for transfer learning with convolutional networks",
+        "You et al. 2021, LogME: practical assessment of pre-trained models for transfer learning",
+    ),
     task="classification",
     options=TransferOptions,
     implementation="dlkit_builtin.transfer.technique:Transfer",
     capabilities=lambda _: frozenset({"classify", "encode"}),
     needs_labels=True,
+    targets=("classes", "multi-label", "number"),
+    advises=True,
     image_form="dlkit.backbones:image_form",
-    examples=("dlkit transfer --backbone resnet50 --strategy linear-probe --data photos",),
+    examples=(
+        "dlkit transfer --data photos",
+        "dlkit transfer --data photos --advise",
+        "dlkit transfer --backbone resnet50 --strategy linear-probe --data photos",
+        "dlkit transfer --backbone torchvision/mobilenet_v2 --strategy lp-ft --label-smoothing 0.1 --data photos",
+    ),
 )
 
 

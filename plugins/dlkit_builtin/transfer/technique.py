@@ -1,91 +1,179 @@
-"""Transfer learning."""
+"""Transfer learning: a network trained on a large data set, reused for other classes.
+
+Its features φ(x) tell many things apart, so a linear classifier on them may be all that is needed (Donahue et al.
+2014); the earlier the stage, the more general they are (Yosinski et al. 2014). With more images its weights can be
+trained further. Which way is best depends on how many images there are and how like the source's they look;
+``--strategy auto`` finds out (:mod:`dlkit_builtin.transfer.auto`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Self
+import copy
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from dlkit.backbones import Backbone, Tap, build_backbone, restore_backbone
+from dlkit.backbones.backbone import TOP
 from dlkit.data.spec import DataSpec
-from dlkit.features import extract
+from dlkit.errors import UsageError
+from dlkit.files import write_json
 from dlkit.metrics import Metrics
-from dlkit.probes.linear import fit_linear
-from dlkit.supervised.classification import classification_metrics
+from dlkit.runtime import count_parameters
+from dlkit.supervised.objective import objective
 from dlkit.technique import OutputKind, PhasePlan, State
+from dlkit_builtin.transfer.finetune import STRATEGIES as TUNED
+from dlkit_builtin.transfer.finetune import phases
+from dlkit_builtin.transfer.heads import mlp
 from dlkit_builtin.transfer.network import Inference, Network
 from dlkit_builtin.transfer.options import TransferOptions
+from dlkit_builtin.transfer.strategies import Job, carry_out, chosen_stage
 
 if TYPE_CHECKING:
-    from dlkit.data import ImageData, Split
+    from dlkit.data import ImageData
+    from dlkit.report import Picture
     from dlkit.run import Run
     from dlkit.runtime import Runtime
+    from dlkit_builtin.transfer.advice import Advice
 
 
 class Transfer:
-    """See the module's docstring; capabilities: classify, encode."""
+    """See the module's docstring; capabilities: encode, and classify where labels are classes.
+
+    Attributes:
+        strategy: the one that was carried out; the options' own before training.
+        advice: what ``auto`` found.
+        before: the backbone as it was before its weights were trained further; only where that was just now.
+    """
 
     def __init__(self, options: TransferOptions, spec: DataSpec, backbone: Backbone | None = None) -> None:
         self.options = options
         self.spec = spec
+        aim = objective(spec, options)
         backbone = backbone or build_backbone(options)
-        self.network = Network(backbone, [Tap("top")], nn.Linear(backbone.size, len(spec.classes)))
+        self.network = Network(backbone, (Tap(TOP),), nn.Linear(backbone.size, aim.outputs), aim)
+        chosen_stage(backbone, options)
+        self.strategy: str = options.strategy
+        self.advice: Mapping[str, Any] | None = None
+        self.before: Backbone | None = None
+        self.seconds, self.trainable = 0.0, 0
 
     def plan(self) -> Sequence[PhasePlan]:
-        """No gradients."""
+        """The phases with gradients; those of ``auto`` are not known before it has chosen."""
+        options = self.options
+        if options.strategy in TUNED:
+            return phases(self.network, options.strategy, options, self.spec.shape)
+        if options.strategy == "mlp-head":
+            sizes = (self.network.backbone.stage(options.stage).channels, *options.hidden, len(self.spec.classes))
+            return [PhasePlan("mlp-head", options.head_epochs, {"head": mlp(sizes, options.dropout)})]
         return []
 
-    def train(self, data: ImageData, runtime: Runtime, run: Run) -> None:  # noqa: ARG002
-        """Fit the head on the training images' features."""
-        runtime.prepare(self.network)
-        features = self._features(data.train, runtime)
-        labels = data.train.labels
-        if labels is None:
-            raise RuntimeError("transfer needs labels")
-        known = labels.numpy() >= 0
-        head = fit_linear(features[known], labels.numpy()[known], len(self.spec.classes), 1.0)
-        self.network.head = runtime.prepare(head)
+    def train(self, data: ImageData, runtime: Runtime, run: Run) -> None:
+        """Carry out the strategy; ``auto`` chooses it first, and keeps why in ``advice.json``."""
+        start = time.perf_counter()
+        network = runtime.prepare(self.network)
+        network.eval().objective.learn(data.train)
+        for notice in network.backbone.origin.notices:
+            runtime.warn(notice)
+        if self.options.strategy == "auto":
+            self.strategy = self._choose(data, runtime, run)
+        if self.strategy in TUNED:
+            self.before = copy.deepcopy(network.backbone)
+        carry_out(self.strategy, Job(network, data, runtime, run, self.options))
+        trained = network if self.strategy in TUNED else network.head
+        self.trainable, _ = count_parameters(trained)
+        network.eval().requires_grad_(False)
+        self.seconds = time.perf_counter() - start
 
-    def _features(self, split: Split, runtime: Runtime) -> np.ndarray:
-        taps = self.network.taps
-        found = extract(self.network.backbone.eval(), split, taps, runtime, self.options)
-        return np.concatenate([found[tap] for tap in taps], 1)
+    def _choose(self, data: ImageData, runtime: Runtime, run: Run) -> str:
+        from dlkit_builtin.transfer.auto import advise
+
+        advice = advise(self.network, data, runtime, self.options, run.path / "race.json")
+        self.advice = advice.to_json()
+        write_json(run.path / "advice.json", self.advice)
+        show(advice, runtime)
+        return advice.choice
+
+    def advise(self, data: ImageData, runtime: Runtime) -> Mapping[str, Any]:
+        """What ``auto`` would do, and why; nothing is trained that is kept."""
+        from dlkit_builtin.transfer.auto import advise
+
+        network = runtime.prepare(self.network)
+        network.eval().objective.learn(data.train)
+        advice = advise(network, data, runtime, self.options)
+        show(advice, runtime)
+        return advice.to_json()
 
     def evaluate(self, data: ImageData, runtime: Runtime) -> Metrics:
-        """Figures on held-out images."""
-        features = torch.from_numpy(self._features(data.held_out, runtime)).to(runtime.device)
-        with torch.inference_mode():
-            probabilities = self.network.head(features).softmax(1).cpu()
-        return Metrics(tuple(classification_metrics(probabilities, data, runtime)))
+        """See :mod:`dlkit_builtin.transfer.evaluation`."""
+        from dlkit_builtin.transfer.evaluation import evaluate
+
+        return evaluate(self, data, runtime)
+
+    def pictures(self, data: ImageData, runtime: Runtime) -> Iterable[Picture]:
+        """See :mod:`dlkit_builtin.transfer.pictures`."""
+        from dlkit_builtin.transfer.pictures import pictures
+
+        return pictures(self, data, runtime)
 
     def encode(self, images: Tensor) -> Tensor:
         """Pixels ``(B, C, H, W)`` → features ``(B, D)``."""
         return self.network.eval().features(images)
 
     def classify(self, images: Tensor) -> Tensor:
-        """Pixels ``(B, C, H, W)`` → probabilities ``(B, K)``."""
-        probabilities: Tensor = self.network.eval()(images).softmax(1)
+        """Pixels ``(B, C, H, W)`` → probabilities ``(B, K)``.
+
+        Raises:
+            UsageError: the labels are no classes.
+        """
+        if self.spec.target != "classes":
+            raise UsageError(f"This run predicts {self.spec.target}, not classes.")
+        probabilities: Tensor = self.inference_module()(images)[0]
         return probabilities
 
     def outputs(self) -> Mapping[str, OutputKind]:
-        """Probabilities."""
-        return {"probabilities": "probabilities"}
+        """Probabilities, scores of labels, or numbers."""
+        return {self.network.objective.kind: self.network.objective.kind}
 
     def inference_module(self) -> nn.Module:
-        """``forward(pixels) -> (probabilities,)``."""
+        """``forward(pixels) -> (outputs,)``."""
         return Inference(self.network).eval()
 
     def state(self) -> State:
         """The whole network: the run needs nothing else."""
-        return State(self.network.state_dict(), {"recipe": dict(self.network.backbone.origin.recipe)})
+        plain = {
+            "strategy": self.strategy,
+            "taps": [[tap.stage, tap.pool] for tap in self.network.taps],
+            "head": [list(tensor.shape) for tensor in self.network.head.parameters() if tensor.ndim == 2],
+            "recipe": dict(self.network.backbone.origin.recipe),
+            "advice": self.advice,
+            "seconds": self.seconds,
+            "trainable": self.trainable,
+        }
+        return State(self.network.state_dict(), plain)
 
     @classmethod
     def load(cls, state: State, options: TransferOptions, spec: DataSpec) -> Self:
         """The inverse of :meth:`state`."""
-        technique = cls(options, spec, restore_backbone(options, state.plain["recipe"]))
-        technique.network.load_state_dict(dict(state.tensors))
-        technique.network.eval()
+        plain = state.plain
+        technique = cls(options, spec, restore_backbone(options, plain["recipe"]))
+        network = technique.network
+        network.taps = tuple(Tap(stage, pool) for stage, pool in plain["taps"])
+        sizes = [plain["head"][0][1], *(shape[0] for shape in plain["head"])]
+        network.head = nn.Linear(*sizes) if len(sizes) == 2 else mlp(sizes, options.dropout)
+        network.load_state_dict(dict(state.tensors))
+        network.eval().requires_grad_(False)
+        technique.strategy, technique.advice = plain["strategy"], plain["advice"]
+        technique.seconds, technique.trainable = plain["seconds"], plain["trainable"]
         return technique
+
+
+def show(advice: Advice, runtime: Runtime) -> None:
+    """Print the advice."""
+    from dlkit_builtin.transfer.words import lines
+
+    if runtime.display is not None:
+        for line in lines(advice):
+            runtime.display.info(line)

@@ -1,0 +1,98 @@
+"""Heads on frozen features: linear ones by scikit-learn, small MLPs by gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dlkit.data import Split
+from dlkit.data.data import Resident
+from dlkit.supervised.objective import Objective
+
+if TYPE_CHECKING:
+    from dlkit.runtime import Batch, Runtime
+    from dlkit.runtime.phase import FitResult, RunLike
+    from dlkit_builtin.transfer.options import TransferOptions
+
+
+def in_units_of(objective: Objective, linear: nn.Linear) -> nn.Linear:
+    """A linear probe whose outputs are what ``objective.activate`` takes: numbers become standardised."""
+    if objective.target == "number":
+        with torch.no_grad():
+            linear.weight.div_(objective.std.cpu()[:, None])
+            linear.bias.sub_(objective.mean.cpu()).div_(objective.std.cpu())
+    return linear
+
+
+def mlp(sizes: Sequence[int], dropout: float) -> nn.Sequential:
+    """Linear layers of these sizes, ReLU and dropout between them."""
+    layers: list[nn.Module] = []
+    for size, following in pairwise(sizes):
+        layers += [nn.Linear(size, following), nn.ReLU(), nn.Dropout(dropout)]
+    return nn.Sequential(*layers[:-2])
+
+
+def as_split(split: Split, features: NDArray[np.float32]) -> Split:
+    """A split whose images are feature vectors, ``(N, D, 1, 1)``: batches and phases work on it as on images."""
+    pixels = torch.from_numpy(features)[:, :, None, None]
+    return Split(split.name, Resident(pixels), split.labels, split.files, targets=split.targets)
+
+
+def standardised(head: nn.Sequential, mean: NDArray[np.float32], scale: NDArray[np.float32]) -> nn.Sequential:
+    """The same function of features as they are that ``head`` is of ``(features - mean) / scale``, both ``(D,)``."""
+    first = head[0]
+    if not isinstance(first, nn.Linear):
+        raise TypeError("the head begins with a linear layer")
+    device = first.weight.device
+    with torch.no_grad():
+        first.weight.div_(torch.from_numpy(scale).to(device))
+        first.bias.sub_(first.weight @ torch.from_numpy(mean).to(device))
+    return head
+
+
+def fit_mlp(
+    head: nn.Sequential,
+    train: Split,
+    val: Split,
+    runtime: Runtime,
+    run: RunLike,
+    options: TransferOptions,
+    objective: Objective,
+    *,
+    phase: str,
+) -> FitResult:
+    """Train an MLP on features (see :func:`as_split`); where ``val`` has images, its best epoch is kept."""
+    optimizer = runtime.optimizer(head.parameters(), options)
+
+    def loss(features: Tensor, targets: Tensor) -> Tensor:
+        return objective.loss(head(features.flatten(1)), targets)
+
+    def step(batch: Batch) -> Mapping[str, Tensor]:
+        return runtime.update(optimizer, loss, batch.images, objective.targets(batch))
+
+    def validate() -> Mapping[str, float]:
+        head.eval()
+        total = 0.0
+        with runtime.inference():
+            for batch in runtime.batches(val, 500):
+                total += float(loss(batch.images, objective.targets(batch))) * len(batch)
+        head.train()
+        return {"loss": total / len(val)}
+
+    head.train()
+    return runtime.fit(
+        run,
+        phase=phase,
+        data=train,
+        options=options,
+        state={"head": head, "optimizer": optimizer},
+        step=step,
+        validate=validate if len(val) else None,
+        epochs=options.head_epochs,
+    )
