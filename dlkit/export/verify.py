@@ -12,7 +12,8 @@ from dlkit.errors import ExportMismatchError
 from dlkit.technique import OutputKind
 
 TOLERANCE = 1e-4
-"""Largest allowed absolute difference of any output, float32 arithmetic, same pixels."""
+"""Largest allowed absolute difference of any output, float32 arithmetic, same pixels; of *numbers*, which are in units
+of their own, as a share of those above 1."""
 
 MAX_IMAGES = 256
 
@@ -117,7 +118,8 @@ def _difference(name: str, kind: OutputKind, expected: Tensor, found: Tensor) ->
     if not (one.isfinite().all() and other.isfinite().all()):
         which = "exported model" if one.isfinite().all() else "model"
         raise ExportMismatchError(f"Output {name!r}: the {which} returns values that are not finite.")
-    difference = float((one - other).abs().max()) if one.numel() else 0.0
+    gaps = (one - other).abs() / (one.abs().clamp(min=1) if kind == "numbers" else 1)
+    difference = float(gaps.max()) if one.numel() else 0.0
     if difference > TOLERANCE:
         raise ExportMismatchError(
             f"Output {name!r}: the exported model differs from the model by {difference:.3g}, more than {TOLERANCE:g}.",

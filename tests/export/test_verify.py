@@ -28,6 +28,18 @@ def test_the_tolerance(offset, good):
             run_compare(candidate)
 
 
+def test_large_numbers_are_compared_by_their_size():
+    def large(x):
+        return (5000 + x[:, :1],)
+
+    assert run_compare(lambda x: (large(x)[0] + 0.1,), kind="numbers", reference=large).by_output["p"] < 1e-4
+    for factor, kind in ((1, "numbers"), (0.1, "values")):
+        with pytest.raises(ExportMismatchError, match="differs from the model"):
+            run_compare(lambda x, by=factor: (large(x)[0] + by,), kind=kind, reference=large)
+    with pytest.raises(ExportMismatchError, match="differs from the model"):
+        run_compare(lambda x: (x[:, :1] / 100 + 2e-4,), kind="numbers", reference=lambda x: (x[:, :1] / 100,))
+
+
 def test_another_top1_within_the_tolerance_is_a_mismatch():
     images = torch.tensor([[0.50002, 0.49998]]).repeat(9, 1)
     with pytest.raises(ExportMismatchError, match="another class comes first"):
