@@ -32,7 +32,7 @@ from dlkit.probes.estimators import ESTIMATORS, make_estimator, parse_parameters
 def test_mistakes_are_told_before_a_backbone_is_built(
     options: Mapping[str, object], message: str, hint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dlkit_builtin.features.technique.build_backbone", lambda _: pytest.fail("built a backbone"))
+    monkeypatch.setattr("dlkit_builtin.features.technique.build_backbones", lambda *_: pytest.fail("built a backbone"))
     with pytest.raises(UsageError, match=message) as refused:
         Features(FeaturesOptions(**options), small_spec())
     assert hint in refused.value.hint

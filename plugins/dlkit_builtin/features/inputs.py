@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dlkit.backbones import Backbone, Tap
+from dlkit.backbones import Backbone, Tap, build_backbone
 from dlkit.backbones import image_form as backbone_form
 from dlkit.data.spec import DataSpec, ImageForm
 from dlkit.errors import UsageError
@@ -32,6 +32,17 @@ def image_form(options: FeaturesOptions) -> ImageForm:
     """Images are read as the backbone with the largest ones wants them; the first of these."""
     forms = [backbone_form(each) for each in options.backbones()]
     return max(forms, key=lambda form: form.height * form.width)
+
+
+def build_backbones(options: FeaturesOptions, spec: DataSpec) -> list[Backbone]:
+    """The backbones with their weights, for their own size of images, or for the user's where that is another one.
+
+    Raises:
+        UsageError, DataError: as :func:`dlkit.backbones.build_backbone`.
+    """
+    size = (spec.height, spec.width)
+    own = [(form.height, form.width) for form in map(backbone_form, options.backbones())]
+    return [build_backbone(each, None if size in own else size) for each in options.backbones()]
 
 
 class Resize(nn.Module):

@@ -89,6 +89,7 @@ class FeaturesOptions(FeatureOptions):
     folds: int = option(5, "Folds of the cross-validation that searches and calibrates.", min=2)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.backbone:
             raise ValueError("--backbone names no network")
         if not self.stage:
@@ -117,7 +118,7 @@ class FeaturesOptions(FeatureOptions):
                 backbone=name,
                 weights=None if file == "-" else file,
                 backbone_arg=tuple(addressed(self.backbone_arg, name, self.backbone)),
-                random_init=self.random_init,
+                random_init=self.random_init and not name.startswith("run:"),
             )
             for name, file in zip(self.backbone, files, strict=True)
         ]

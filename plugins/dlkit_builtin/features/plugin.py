@@ -31,6 +31,7 @@ label column it predicts numbers.""",
     implementation="dlkit_builtin.features.technique:Features",
     capabilities=lambda _: frozenset({"classify", "encode"}),
     needs_labels=True,
+    targets=("classes", "number"),
     image_form="dlkit_builtin.features.inputs:image_form",
     examples=(
         "dlkit train features --backbone resnet50 --classifier linear-svm --data photos",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dlkit.backbones import Backbone, build_backbone, restore_backbone
+from dlkit.backbones import Backbone, restore_backbone
 from dlkit.data.spec import DataSpec
 from dlkit.display import Progress
 from dlkit.errors import UsageError
@@ -23,15 +23,17 @@ from dlkit.files import write_json
 from dlkit.metrics import Metrics, Table
 from dlkit.probes.targets import Targets, targets_of
 from dlkit.supervised.metrics import Costs, supervised_metrics, supervised_tables
+from dlkit.supervised.pictures import supervised_pictures
 from dlkit.technique import OutputKind, PhasePlan, State
 from dlkit_builtin.features.fitting import Fitted, check_estimator, classifier_name, fit
-from dlkit_builtin.features.head import Estimator, Head, make_head
-from dlkit_builtin.features.inputs import Inputs
+from dlkit_builtin.features.head import Estimator, Head, Linear, make_head
+from dlkit_builtin.features.inputs import Inputs, build_backbones
 from dlkit_builtin.features.options import FeaturesOptions
 from dlkit_builtin.features.sealed import TRUST, seal
 
 if TYPE_CHECKING:
-    from dlkit.data import ImageData, Split
+    from dlkit.data import ImageData
+    from dlkit.report import Picture
     from dlkit.run import Run
     from dlkit.runtime import Runtime
 
@@ -68,8 +70,8 @@ class Features:
         self.seconds: float | None = None
         if backbones is None:
             self._check()
-            backbones = [build_backbone(each) for each in options.backbones()]
-        self.recipes = [dict(each.origin.recipe) for each in backbones]
+            backbones = build_backbones(options, spec)
+        self.origins = [each.origin for each in backbones]
         self.model = Model(Inputs(options, spec, backbones), None).eval()
 
     def _check(self) -> None:
@@ -87,6 +89,8 @@ class Features:
     def train(self, data: ImageData, runtime: Runtime, run: Run) -> None:
         """Fit the estimator on the labelled training images' features."""
         start = time.monotonic()
+        for notice in (notice for origin in self.origins for notice in origin.notices):
+            runtime.warn(notice)
         runtime.prepare(self.model)
         targets, known = targets_of(data.train, self.spec)
         features = self.model.inputs.extract(data.train.subset(torch.from_numpy(known)), runtime)
@@ -115,24 +119,26 @@ class Features:
 
     def evaluate(self, data: ImageData, runtime: Runtime) -> Metrics:
         """Figures on held-out images, and the table of the search."""
-        outputs = self._outputs(data.held_out, runtime)
-        costs = Costs(trainable=self._learned(), seconds=self.seconds)
+        outputs = self._outputs(self._features(data, runtime), runtime)
         return Metrics(
-            tuple(supervised_metrics(outputs, data, runtime, costs=costs)),
+            tuple(supervised_metrics(outputs, data, runtime, costs=self._costs())),
             (*supervised_tables(outputs, data), *self._search_table()),
         )
 
-    def _outputs(self, split: Split, runtime: Runtime) -> Tensor:
+    def _costs(self) -> Costs | None:
+        score = None if self.model.head is None else self.model.head.score
+        if not isinstance(score, Linear):  # trees and support vectors are no parameters
+            return None
+        return Costs(trainable=score.weight.numel() + score.bias.numel(), seconds=self.seconds)
+
+    def _features(self, data: ImageData, runtime: Runtime) -> Tensor:
+        return torch.from_numpy(self.model.inputs.extract(data.held_out, runtime))
+
+    def _outputs(self, features: Tensor, runtime: Runtime) -> Tensor:
         assert self.model.head is not None  # noqa: S101 - trained or loaded
-        features = torch.from_numpy(self.model.inputs.extract(split, runtime))
         with torch.inference_mode():
             parts = [self.model.head(part.to(runtime.device)).cpu() for part in torch.split(features, _BATCH)]
         return torch.cat(parts)
-
-    def _learned(self) -> int:
-        """Numbers that were learned; of an estimator that is not linear the bytes that hold it would say nothing."""
-        head = self.model.head
-        return 0 if head is None else sum(each.numel() for each in head.score.buffers())
 
     def _search_table(self) -> list[Table]:
         if not self.table:
@@ -145,6 +151,16 @@ class Features:
         note = f"Cross-validated on {self.options.folds} folds of the training images; the first row was chosen."
         return [Table(name="search", title=f"Search for {classifier_name(self.options, self.spec.target)}",
                       rows=rows, note=note)]  # fmt: skip
+
+    def pictures(self, data: ImageData, runtime: Runtime) -> Iterable[Picture]:
+        """What all techniques that learn from labels show, and the images in the space of the features."""
+        if not len(data.held_out):
+            return []
+        features = self._features(data, runtime)
+        return supervised_pictures(
+            self._outputs(features, runtime), data, features_after=features, titles=("raw pixels", "features"),
+            seed=runtime.seed,
+        )  # fmt: skip
 
     def encode(self, images: Tensor) -> Tensor:
         """Pixels ``(B, C, H, W)`` → features ``(B, D)``, as the estimator's pipeline gets them."""
@@ -169,8 +185,13 @@ class Features:
         assert head is not None  # noqa: S101 - trained or loaded
         inputs = {_INPUTS + name: tensor for name, tensor in self.model.inputs.state_dict().items()}
         learned = {_HEAD + name: tensor for name, tensor in head.tensors().items()}
-        plain = {"recipes": self.recipes, "head": head.plain(), "notices": list(self.notices), "seconds": self.seconds,
-                 "search": [_plain(row) for row in self.table]}  # fmt: skip
+        plain = {
+            "recipes": [dict(each.recipe) for each in self.origins],
+            "head": head.plain(),
+            "notices": list(self.notices),
+            "seconds": self.seconds,
+            "search": [_plain(row) for row in self.table],
+        }
         return State({**inputs, **learned}, plain)
 
     @classmethod
