@@ -2,6 +2,7 @@
 
     DlkitError                 1   anything that went wrong and is not listed below
     ├── UsageError             2   a wrong option, value, name or combination
+    │   └── UnknownBackbone    a name that is no backbone's
     ├── DataError              3   a file, folder, manifest or data set that cannot be used
     ├── ExportMismatchError    4   an exported model that does not equal the trained one
     ├── PluginError            5   a plugin that cannot be loaded or breaks its contract
@@ -39,6 +40,10 @@ class UsageError(DlkitError):
     """A wrong option, value, name or combination of options."""
 
     exit_code = 2
+
+
+class UnknownBackbone(UsageError):  # noqa: N818 - it is one
+    """A name that is no backbone's."""
 
 
 class DataError(DlkitError):

@@ -75,7 +75,8 @@ def build_backbone(options: BackboneOptions, size: Size | None = None) -> Backbo
         DataError: the weights cannot be fetched or read, or are not this network's.
     """
     if _is_run(options):
-        return _run_backbone(options, size)
+        draft, run = run_draft(options.backbone)
+        return assembled(options.backbone, draft, size, None, run, keep_classifier=False)
     source = source_of(options.backbone, arguments_of(options))
     draft = source.draft(pretrained=options.weights is None and not options.random_init, size=size)
     notices = list(draft.notices)
@@ -123,8 +124,8 @@ def restore_backbone(options: BackboneOptions, recipe: Mapping[str, Any]) -> Bac
         draft, weights=recipe["weights"], licence=recipe["licence"], classes=tuple(recipe["classes"]),
         notices=tuple(recipe["notices"]),
     )  # fmt: skip
-    run, keep = recipe.get("run"), recipe["classifier"]
-    return assembled(options.backbone, draft, size, None, run, keep_classifier=keep)
+    keep = recipe["classifier"]
+    return assembled(options.backbone, draft, size, None, recipe.get("run"), keep_classifier=keep)
 
 
 def _is_run(options: BackboneOptions) -> bool:
@@ -137,13 +138,18 @@ def _is_run(options: BackboneOptions) -> bool:
     return True
 
 
-def _run_backbone(options: BackboneOptions, size: Size | None) -> Backbone:
+def run_draft(reference: str) -> tuple[Draft, dict[str, Any]]:
+    """The encoder of an earlier run, and the recipe by which it can be built without the run.
+
+    Raises:
+        UsageError: there is no such run, or it does not encode.
+        DataError: its encoder cannot be read, or not be built again.
+    """
     from dlkit.backbones.run_source import RunSource
 
-    source = RunSource(options.backbone)
+    source = RunSource(reference)
     network, recipe = source.encoder()
-    draft = Draft(network=network, preprocessing=source.preprocessing(), weights=f"run:{source.run.path}")
-    return assembled(options.backbone, draft, size, None, recipe, keep_classifier=False)
+    return Draft(network=network, preprocessing=source.preprocessing(), weights=f"run:{source.run.path}"), recipe
 
 
 def assembled(
@@ -160,13 +166,13 @@ def assembled(
     whole = _traced(reference, draft, preprocessing.shape)
     if size is not None and size != whole.size:
         _traced(reference, draft, (preprocessing.shape[0], *size))
-    path = "" if run else find_classifier(network, whole)
+    path = "" if run is not None else find_classifier(network, whole)
     if file is not None:
         inside = {f"{path}.{name}" for name in network.get_submodule(path).state_dict()} if path else set()
         complete, told = load_weights(network, file, inside)
         keep_classifier = keep_classifier and complete
         draft = replace(draft, notices=(*draft.notices, *told))
-    classifier = None if run else detach_classifier(network, path)
+    classifier = None if run is not None else detach_classifier(network, path)
     headless = _traced(reference, draft, preprocessing.shape) if path else whole
     stages = find_stages(network, whole, headless, path)
     classifier = _fitting(classifier, stages[-1]) if keep_classifier else None

@@ -4,6 +4,7 @@ Words and definitions:
 
 - *activations*: elements of the outputs of convolutions and matrix products for one image (Radosavovic et al. 2020,
   Designing network design spaces, section 3.1; timm's tables).
+- *sums*: the same of additions, which is what residual connections are.
 - *all outputs*: the same over every operation, normalisation, ReLU, sums and pooling too.
 - *multiply-adds*: of convolutions and matrix products, half of what PyTorch's FLOP counter gives.
 - *forward memory*: the largest sum of what is alive at any moment of a forward pass that needs no gradient.
@@ -24,7 +25,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from dlkit.backbones.backbone import Backbone
-from dlkit.backbones.build import assembled, source_of
+from dlkit.backbones.build import assembled, run_draft, source_of
+from dlkit.backbones.dissect import trace
 from dlkit.backbones.source import Draft, Size
 
 _PRODUCTS = ("convolution", "mm", "addmm", "bmm", "baddbmm", "linear", "matmul", "_scaled_dot_product")
@@ -39,6 +41,7 @@ class Costs:
     size: Size
     parameters: int
     activations: int
+    sums: int
     all_outputs: int
     multiply_adds: int
     weight_bytes: int
@@ -60,6 +63,8 @@ def draft_on_meta(reference: str, arguments: Mapping[str, Any], size: Size | Non
     Raises:
         UsageError: there is no such backbone, or its arguments do not fit.
     """
+    if reference.startswith("run:"):
+        return run_draft(reference)[0]
     source = source_of(reference, arguments)
     try:
         with torch.device("meta"):
@@ -75,35 +80,57 @@ def on_meta(reference: str, arguments: Mapping[str, Any], size: Size | None = No
     Raises:
         UsageError: as :func:`draft_on_meta`; or it takes no images of that size.
     """
-    return assembled(reference, draft_on_meta(reference, arguments, size), size, None, keep_classifier=False)
+    draft = draft_on_meta(reference, arguments, size)
+    return assembled(reference, draft, size, None, _encoder(reference), keep_classifier=False)
+
+
+def _encoder(reference: str) -> dict[str, Any] | None:
+    """What tells :func:`assembled` that there is no classifier to detach."""
+    return {} if reference.startswith("run:") else None
+
+
+def count(draft: Draft, size: Size | None = None) -> tuple[Outputs, int]:
+    """What a forward pass of one image puts out, and its multiply-adds; the network is moved to the meta device."""
+    network = draft.network.to("meta").eval()
+    channels, *own = draft.preprocessing.shape
+    outputs = Outputs(network)
+    with outputs, FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.empty(1, channels, *(size or own), device="meta"))
+    return outputs, counter.get_total_flops() // 2
 
 
 def costs(draft: Draft, size: Size | None = None) -> Costs:
     """Count; the network is moved to the meta device."""
-    network = draft.network.to("meta").eval()
-    channels, *own = draft.preprocessing.shape
-    height, width = size or own
-    with _Outputs(network) as outputs, FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(torch.empty(1, channels, height, width, device="meta"))
-    weights = sum(_bytes(tensor) for tensor in [*network.parameters(), *network.buffers()])
+    outputs, multiply_adds = count(draft, size)
+    network, (channels, height, width) = draft.network, draft.preprocessing.shape
+    height, width = size or (height, width)
+    tensors = [*network.parameters(), *network.buffers()]
     return Costs(
         size=(height, width),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         activations=outputs.products,
+        sums=outputs.sums,
         all_outputs=outputs.total,
-        multiply_adds=counter.get_total_flops() // 2,
-        weight_bytes=weights,
+        multiply_adds=multiply_adds,
+        weight_bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
         forward_bytes=outputs.peak,
         training_bytes=_kept_for_backward(network, (channels, height, width)),
     )
 
 
-class _Outputs(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts elements of operations' outputs, and the bytes of what is alive beside the weights."""
+class Outputs(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts elements of operations' outputs, and the bytes of what is alive beside the weights.
+
+    Attributes:
+        products: elements that convolutions and matrix products put out.
+        sums: elements that additions put out: residual connections.
+        total: elements that any operation puts out.
+        peak: bytes, at most, that were alive.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.products = self.total = self.alive = self.peak = 0
+        self.products = self.sums = self.total = self.alive = self.peak = 0
         self._seen = _storages(network)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -112,8 +139,9 @@ class _Outputs(TorchDispatchMode):  # type: ignore[no-untyped-call]
         view = any(item.alias_info and not item.alias_info.is_write for item in func._schema.returns)
         if isinstance(first, Tensor) and not view and not func._schema.name.startswith("aten::empty"):
             self.total += first.numel()
-            if func._schema.name.removeprefix("aten::").startswith(_PRODUCTS):
-                self.products += first.numel()
+            name = func._schema.name.removeprefix("aten::")
+            self.products += first.numel() * name.startswith(_PRODUCTS)
+            self.sums += first.numel() * (name in ("add", "add_"))
         for tensor in result if isinstance(result, (tuple, list)) else [result]:
             if isinstance(tensor, Tensor):
                 self._note(tensor)
@@ -159,5 +187,19 @@ def _kept_for_backward(network: nn.Module, shape: tuple[int, int, int]) -> int:
     return sum(storage.nbytes() for storage in kept.values()) // 2
 
 
-def _bytes(tensor: Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
+def stage_maps(reference: str, draft: Draft, size: Size | None = None) -> list[dict[str, Any]]:
+    """The stages with the height and width of their maps (the number of tokens; nothing for vectors), as plain JSON.
+
+    Raises:
+        UsageError: the network takes no images of that size.
+    """
+    backbone = assembled(reference, draft, size, None, _encoder(reference), keep_classifier=False)
+    channels, *own = draft.preprocessing.shape
+    height, width = size or own
+    outputs = trace(backbone.network, (channels, height, width))
+    found = []
+    for stage in backbone.stages:
+        shape = list(outputs.outputs[stage.module] if stage.module else outputs.output)[1:]
+        shape.pop((stage.axis if stage.axis > 0 else len(shape)) - 1)
+        found.append({"name": stage.name, "channels": stage.channels, "reduction": stage.reduction, "map": shape})
+    return found

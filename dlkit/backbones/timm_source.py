@@ -13,7 +13,7 @@ from dlkit.backbones.hub import from_hub, from_url
 from dlkit.backbones.preprocessing import Preprocessing, averaged, interpolation
 from dlkit.backbones.source import Draft, Size
 from dlkit.data.spec import ImageForm
-from dlkit.errors import DataError, UsageError
+from dlkit.errors import DataError, UnknownBackbone, UsageError
 
 
 class TimmSource:
@@ -129,7 +129,7 @@ def unknown(name: str) -> UsageError:
     if tag and architecture in names:
         tags = [full.partition(".")[2] for full in timm.list_models(f"{architecture}.*", pretrained=True)]
         return UsageError(f"There are no weights {tag!r} of {architecture!r}; there are {', '.join(tags) or 'none'}.")
-    return UsageError(
+    return UnknownBackbone(
         f"There is no backbone {name!r}.",
         did_you_mean(name, names) or "`dlkit list backbones PATTERN` lists the names.",
     )

@@ -86,7 +86,7 @@ class TorchvisionSource:
             arguments=arguments,
             names=frozenset({self.name}),
             library="torchvision",
-            licence="bsd-3-clause" if pretrained else "",  # torchvision's own, where it names no other
+            licence=self.published.meta.get("license", "") if pretrained else "",
             classes=tuple(self.published.meta["categories"]) if pretrained else (),
         )
 

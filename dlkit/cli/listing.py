@@ -1,4 +1,4 @@
-"""`dlkit list` and `dlkit info`: what is installed, from light cards only."""
+"""`dlkit list` and `dlkit info`: what is installed, from light cards only but for backbones."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from dlkit.cli.backbone_listing import describe_backbone, list_backbones
 from dlkit.discovery import KINDS, Registered, registry
-from dlkit.errors import UsageError
+from dlkit.errors import UnknownBackbone, UsageError
 from dlkit.options.suggest import did_you_mean
+from dlkit.options.values import Size
 from dlkit.settings import all_options
 
 
@@ -37,6 +39,9 @@ def list_(kind: str, pattern: str, as_json: bool) -> None:
             f"Nothing of the kind {kind!r} is listed; there are {', '.join(KINDS)}.", did_you_mean(kind, KINDS)
         )
     wanted = pattern if set(pattern) & set("*?[") else f"*{pattern}*"
+    if kind == "backbones":
+        list_backbones(wanted, as_json)
+        return
     rows = [(name, card.summary) for name, card in registry().listed(kind).items() if fnmatchcase(name, wanted)]
     if as_json:
         click.echo(json.dumps([{"name": name, "summary": summary} for name, summary in rows], indent=2))
@@ -50,11 +55,23 @@ def list_(kind: str, pattern: str, as_json: bool) -> None:
 
 
 @click.command("info")
-@click.argument("technique", shell_complete=_complete_technique)
+@click.argument("technique", metavar="NAME", shell_complete=_complete_technique)
+@click.option("--backbone-arg", multiple=True, metavar="KEY=VALUE", help="Of a backbone: an argument for its builder.")
+@click.option("--image-size", metavar="N or HxW", help="Of a backbone: the images' size; by default its weights' own.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def info(technique: str, as_json: bool) -> None:
-    """Describe TECHNIQUE: what it does, its sources, what a trained one can do."""
-    card = registry().technique(technique)
+def info(technique: str, backbone_arg: tuple[str, ...], image_size: str | None, as_json: bool) -> None:
+    """Describe a technique: what it does, its sources, what a trained one can do; or a backbone.
+
+    Of a backbone (resnet50, torchvision/vgg16, run:latest): weights, activations, multiply-adds, memory, and the
+    stages that can be tapped. Nothing is downloaded.
+    """
+    try:
+        card = registry().technique(technique)
+    except UsageError as unknown:
+        _describe_backbone(technique, backbone_arg, image_size, as_json, unknown)
+        return
+    if backbone_arg or image_size:
+        raise UsageError(f"{technique!r} is a technique; --backbone-arg and --image-size are for backbones.")
     facts = _facts(registry().techniques[card.name])
     if as_json:
         click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
@@ -80,6 +97,20 @@ def info(technique: str, as_json: bool) -> None:
             ]
         )
     click.echo(formatter.getvalue(), nl=False)
+
+
+def _describe_backbone(
+    reference: str, arguments: tuple[str, ...], image_size: str | None, as_json: bool, unknown: UsageError
+) -> None:
+    try:
+        size = Size.parse(image_size) if image_size else None
+    except ValueError as error:
+        raise UsageError(f"--image-size: {error}.") from error
+    try:
+        describe_backbone(reference, arguments, size, as_json)
+    except UnknownBackbone as error:
+        hint = unknown.hint if unknown.hint.startswith("Did you mean") else error.hint
+        raise UsageError(f"There is no technique or backbone {reference!r}.", hint) from error
 
 
 def _facts(entry: Registered) -> dict[str, Any]:
