@@ -30,6 +30,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "search": ("Find similar images.", "dlkit.cli.search_command:search"),
     "export": ("Export a run's model, checked against the original.", "dlkit.cli.run_verbs:export"),
     "report": ("Write a run's report again.", "dlkit.cli.run_verbs:report"),
+    "cache": ("Show the features that are kept, and remove them.", "dlkit.cli.cache_command:cache"),
     "plugins": ("Show the installed plugins and what is wrong with them.", "dlkit.cli.plugins_command:plugins"),
     "doctor": ("Check the installation.", "dlkit.cli.doctor:doctor"),
     "completion": ("Complete commands and options in bash, zsh or fish.", "dlkit.cli.completion:completion"),

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from dlkit.backbones import Backbone, Tap
 from dlkit.features.store import Entry
 
@@ -33,10 +35,9 @@ class Subject:
     def entry(self, tap: Tap, variant: str, warn: Any) -> Entry:
         """Where features of one tap, computed in one way, are kept."""
         stage, origin = self.backbone.stage(tap.stage), self.backbone.origin
-        facts = [
-            VERSION, self.fingerprint, origin.reference, sorted((str(k), repr(v)) for k, v in origin.arguments.items()),
-            _code_version(type(self.backbone.network)), stage.module, stage.axis, tap.pool, self.image, variant,
-        ]  # fmt: skip
+        arguments = sorted((name, repr(value)) for name, value in origin.arguments.items())
+        place = (stage.module, stage.axis, tap.pool)
+        facts = [VERSION, self.fingerprint, arguments, _own_code(self.backbone.network), place, self.image, variant]
         key = hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()
         about = {
             "backbone": origin.reference, "weights": origin.weights, "tap": str(tap), "arithmetic": variant,
@@ -45,14 +46,13 @@ class Subject:
         return Entry(key, about, warn)
 
 
-def _code_version(kind: type) -> str:
-    """The version of the package that defines a network, or a digest of its file: a forward pass is code too."""
-    package = sys.modules.get(kind.__module__.partition(".")[0])
-    version = getattr(package, "__version__", None)
-    if isinstance(version, str):
-        return version
-    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-    try:
-        return hashlib.sha256(Path(str(file)).read_bytes()).hexdigest()
-    except OSError:
-        return ""
+def _own_code(network: nn.Module) -> list[str]:
+    """Digests of the files that define a network outside of any package with a version: a forward pass is code too."""
+    names = {type(module).__module__ for module in network.modules()}
+    loaded = [sys.modules.get(name) for name in names if not _is_versioned(name)]
+    files = {file for module in loaded if (file := getattr(module, "__file__", None))}
+    return sorted(hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files if Path(file).is_file())
+
+
+def _is_versioned(name: str) -> bool:
+    return hasattr(sys.modules.get(name.partition(".")[0]), "__version__")
