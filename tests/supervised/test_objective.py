@@ -161,13 +161,12 @@ def test_balanced_sampling_draws_each_class_equally_often() -> None:
     assert sample_weights(SupervisedOptions(), split(LABELS)) is None
 
 
-def test_validation_is_the_mean_over_all_labelled_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dlkit.supervised.validation._BATCH", 3)
+def test_validation_is_the_mean_over_all_labelled_images() -> None:
     pixels = draws(10, 1, 2, 2).sigmoid()
     network = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(4, 3))
     made = objective(spec(), SupervisedOptions())
     runtime = Runtime(RuntimeOptions(device="cpu", threads=1))
-    validate = validation(network, made, Split("val", Resident(pixels), LABELS, None), runtime)
+    validate = validation(network, made, Split("val", Resident(pixels), LABELS, None), runtime, batch_size=3)
     assert validate is not None
     known = LABELS >= 0
     logits = network.eval()(pixels[known])
