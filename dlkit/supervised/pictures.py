@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from dlkit.data import ImageData
 
 MISTAKES = 12
-POINTS = 300
-"""Images in the pictures of feature space: t-SNE of two such sets takes a second."""
+POINTS = 200
+"""Images in the pictures of feature space: t-SNE of two such sets takes half a second."""
 PANELS = 6
 
 Features = Tensor | NDArray[np.float32]

@@ -45,11 +45,18 @@ def _shrunk(split: Split, indices: NDArray[np.int64]) -> Pixels:
         return np.zeros((0, 1), np.float32)
     probe = split.raw(torch.from_numpy(indices[:1]))
     size = max(1, _CHUNK // probe[0].nbytes)
-    parts = []
-    for start in range(0, len(indices), size):
-        raw = split.raw(torch.from_numpy(indices[start : start + size])).numpy()
-        parts.append(block_means(raw).reshape(len(raw), -1))
-    return np.concatenate(parts)
+    chunks = (_raw(split, indices[start : start + size]) for start in range(0, len(indices), size))
+    return np.concatenate([block_means(raw).reshape(len(raw), -1) for raw in chunks])
+
+
+def _raw(split: Split, indices: NDArray[np.int64]) -> NDArray[np.generic]:
+    """Raw images, not copied where they are in memory one after the other."""
+    if not split.in_memory:
+        return np.asarray(split.raw(torch.from_numpy(indices)).numpy())
+    images, first = split.tensor.numpy(), int(indices[0])
+    if np.array_equal(indices, np.arange(first, first + len(indices))):
+        return np.asarray(images[first : first + len(indices)])
+    return np.asarray(images[indices])
 
 
 def block_means(raw: NDArray[np.generic]) -> Pixels:

@@ -29,5 +29,5 @@ def in_the_plane(features: NDArray[np.float32], seed: int) -> tuple[NDArray[np.f
         if len(values) < FEWEST:
             return np.asarray(reduced[:, :2], dtype=np.float32), "PCA"
         perplexity = min(30.0, (len(values) - 1) / 3)
-        plane = TSNE(perplexity=perplexity, max_iter=400, init="pca", random_state=seed).fit_transform(reduced)
+        plane = TSNE(perplexity=perplexity, max_iter=350, init="pca", random_state=seed).fit_transform(reduced)
     return np.asarray(plane, dtype=np.float32), "t-SNE"
