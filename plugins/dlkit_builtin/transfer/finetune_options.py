@@ -41,7 +41,7 @@ class FinetuneOptions(SupervisedOptions, TrainOptions):
     )  # fmt: skip
     batch_norm: Literal["auto", "frozen", "train"] = option(
         "auto", "Batch norm in stages that train: keep the pretrained statistics, or go on estimating them. "
-        "auto: estimate from 1,000 images and batches of 16 on.", group="Fine-tuning",
+        "auto: estimate from 5,000 images and batches of 16 on.", group="Fine-tuning",
     )  # fmt: skip
     l2_sp: float = option(
         0.0, "L2-SP: penalty alpha on the distance of the pretrained weights from where they start (Li et al. 2018); "

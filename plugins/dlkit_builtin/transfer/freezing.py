@@ -15,7 +15,7 @@ from dlkit_builtin.transfer.network import Network
 BatchNorm = nn.modules.batchnorm._BatchNorm
 """What batch norms of all kinds and libraries descend from."""
 
-ENOUGH_IMAGES, ENOUGH_IN_BATCH = 1000, 16
+ENOUGH_IMAGES, ENOUGH_IN_BATCH = 5000, 16
 """From how many training images, and images per batch, ``--batch-norm auto`` re-estimates the statistics."""
 
 
@@ -65,7 +65,11 @@ def batch_norm(network: Network, trained: Sequence[Level], options: FinetuneOpti
     if statistics:
         rest = f", the {every - ours} of frozen stages keep the pretrained ones" if every > ours else ""
         return True, f"Batch norm: {ours} layers go on estimating their statistics{rest}."
-    why = f" ({images} images in batches of {options.batch_size} are few)" if ours and not enough else ""
+    why = (
+        f" ({images} images in batches of {options.batch_size} are few)"
+        if ours and options.batch_norm == "auto"
+        else ""
+    )
     return False, f"Batch norm: all {every} layers keep the pretrained statistics{why}."
 
 
