@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from dlkit_builtin.transfer.auto import Scratch
+from dlkit_builtin.transfer.auto import Scratch, advise
 from dlkit_builtin.transfer.evaluation import outputs_of
 from dlkit_builtin.transfer.options import TransferOptions
 from dlkit_builtin.transfer.technique import Transfer
@@ -103,8 +103,11 @@ def cell(
         technique = Transfer(options, data.spec, build_backbone(options))
         start = time.perf_counter()
         if strategy == "auto":  # its accuracy is that of the strategy that it chooses: the same weights come out
-            advice = technique.advise(data, runtime)
-            result, more = advice["choice"], {"advice": advice}
+            network = runtime.prepare(technique.network).eval()
+            network.objective.learn(data.train)
+            advice = advise(network, data, runtime, options)
+            scores = {c.strategy: [None if math.isnan(s) else s for s in c.scores] for c in advice.candidates}
+            result, more = advice.choice, {"advice": advice.to_json(), "scores": scores}
         else:
             with tempfile.TemporaryDirectory() as folder:
                 technique.train(data, runtime, Scratch(Path(folder)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +27,18 @@ class Estimate:
 
     Attributes:
         scores: of each image, ``(N,)`` (see :meth:`.Targets.scores`), by models that never saw it.
-        loss: mean log-loss (or squared error), by which the penalty was chosen.
+        losses: log-loss (or squared error) of each image, ``(N,)``, for a linear probe.
         C: the penalty's inverse strength, for a linear probe.
     """
 
     scores: Floats
-    loss: float = math.nan
+    losses: Floats = field(default_factory=lambda: np.zeros(0))
     C: float = math.nan
+
+    @property
+    def loss(self) -> float:
+        """The mean loss, by which the penalty was chosen."""
+        return float(self.losses.mean())
 
     @property
     def value(self) -> float:
@@ -77,8 +82,8 @@ def linear_estimate(
         for number, strength in enumerate(strengths):
             weights, bias = solve(here, targets.subset(train), strength)
             predicted[number, test] = outputs_of(weights, bias, there, targets)
-    losses = [_loss(outputs, targets) for outputs in predicted]
-    best = int(np.argmin(losses))
+    losses = [_losses(outputs, targets) for outputs in predicted]
+    best = int(np.argmin([values.mean() for values in losses]))
     return Estimate(targets.scores(predicted[best]), losses[best], strengths[best])
 
 
@@ -94,13 +99,14 @@ def _compact(here: Values, there: Values) -> tuple[Values, Values]:
     return here @ basis.T, there @ basis.T
 
 
-def _loss(outputs: NDArray[np.float64], targets: Targets) -> float:
+def _losses(outputs: NDArray[np.float64], targets: Targets) -> Floats:
+    """Of each image, ``(N,)``."""
     if targets.kind == "number":
-        return float(((outputs - targets.values) ** 2).mean())
+        return np.asarray(((outputs - targets.values) ** 2).mean(1))
     outputs = np.clip(outputs, _EPSILON, 1 - _EPSILON)
     if targets.kind == "classes":
-        return float(-np.log(outputs[np.arange(len(targets)), targets.values.astype(np.int64)]).mean())
-    return float(-np.where(targets.values >= 0.5, np.log(outputs), np.log(1 - outputs)).mean())
+        return np.asarray(-np.log(outputs[np.arange(len(targets)), targets.values.astype(np.int64)]))
+    return np.asarray(-np.where(targets.values >= 0.5, np.log(outputs), np.log(1 - outputs)).mean(1))
 
 
 def knn_estimate(features: Values, targets: Targets, parts: Sequence[Fold], k: int = 5) -> Estimate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -85,9 +86,16 @@ def stage_probe(job: Job) -> None:
 
 
 def best_taps(found: Study) -> Taps:
-    """The single stage, or all of them, whose probe has the lowest loss by cross-validation."""
+    """The single stage, or all of them, whose probe has the lowest loss by cross-validation.
+
+    The top stage is left only for what is better by a standard error of the paired difference: with ten images, some
+    early stage often looks better by chance, and is far worse.
+    """
     taps = tuple(found.features)
-    return min([*((tap,) for tap in reversed(taps)), taps], key=lambda some: found.probe(some).loss)
+    top = (taps[-1],)
+    best = min([*((tap,) for tap in reversed(taps)), taps], key=lambda some: found.probe(some).loss)
+    gain = found.probe(top).losses - found.probe(best).losses
+    return best if gain.mean() > gain.std(ddof=1) / math.sqrt(len(gain)) else top
 
 
 def _fit_probe(job: Job, taps: Taps) -> None:
