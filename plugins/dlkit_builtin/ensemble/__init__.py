@@ -1,0 +1,1 @@
+"""Ensembles: several trained runs that answer together."""
