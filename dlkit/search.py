@@ -208,7 +208,7 @@ def _file(split: Split, index: int) -> str:
 
 
 def _name(file: str) -> str:
-    return short(PurePath(file).name, 20, end=True)
+    return short(PurePath(file).name, 18, end=True)
 
 
 def _spread(labels: Tensor, most: int) -> Tensor:

@@ -112,7 +112,7 @@ def _mistakes(found: Predicted, names: tuple[str, ...]) -> Iterator[Picture]:
 def _file(found: Predicted, index: int) -> str:
     row = int(found.rows[index])
     files = found.split.files
-    return f"image {row}" if files is None else plots.short(PurePath(files[row]).name, 20, end=True)
+    return f"image {row}" if files is None else plots.short(PurePath(files[row]).name, 18, end=True)
 
 
 def _of_labels(outputs: Tensor, data: ImageData) -> Iterator[Picture]:

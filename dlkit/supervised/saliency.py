@@ -95,7 +95,7 @@ def saliency_picture(
         label = -1 if labels is None else int(labels[index])
         answer = f"{short(classes[int(answers[index])], 16)} {float(confidence[index]):.2f}"
         truth = "" if label < 0 else "right" if label == int(answers[index]) else f"is {short(classes[label], 18)}"
-        name = "" if files is None else short(files[index].rpartition("/")[2], 20, end=True)
+        name = "" if files is None else short(files[index].rpartition("/")[2], 18, end=True)
         pairs += [image.expand(3, -1, -1), overlay(image, places)]
         captions += ["\n".join(line for line in (answer, truth, name) if line), ""]
     caption = (
