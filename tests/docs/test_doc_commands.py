@@ -26,6 +26,7 @@ from PIL import Image
 
 from dlkit.cli.main import VERBS, cli, main
 from dlkit.discovery import registry
+from dlkit.options import options_of
 
 NETWORK = "fetches from the network"
 NOT_RUN: dict[str, str] = {
@@ -35,6 +36,7 @@ NOT_RUN: dict[str, str] = {
     r"python benchmarks/": "takes minutes",
     r"(dlkit .*--data|dlkit data) (mnist|fashion-mnist|kmnist|cifar10|stl10|flowers102)\b": NETWORK,
     r"dlkit .*--device cuda": "needs a GPU",
+    r"dlkit train features .*--backbone resnet50\b": NETWORK,
 }
 """Start of a command → why it is not run. The options of dlkit's own are checked all the same."""
 
@@ -208,7 +210,9 @@ def _shortened(arguments: list[str]) -> list[str]:
     if not arguments or {"--help", "--help-all", "--dry-run", "--write-config"} & {*arguments}:
         return arguments
     if arguments[0] == "train" or arguments[0] in registry().techniques:
-        return [*arguments, "--epochs", "1", "--threads", "1"]
+        technique = registry().technique(arguments[arguments[0] == "train"])
+        trains = any(each.name == "epochs" for each in options_of(technique.options))
+        return [*arguments, *(["--epochs", "1"] if trains else []), "--threads", "1"]
     if arguments[0] == "resume" and "--epochs" in arguments:
         return [*arguments, "--epochs", "2"]
     return arguments

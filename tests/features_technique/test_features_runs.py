@@ -76,9 +76,7 @@ class Silent:
 def test_a_run_needs_neither_network_nor_files(monkeypatch: pytest.MonkeyPatch) -> None:
     technique = technique_with(class_targets(np.arange(60) % 3), small_spec(), classifier="knn")
     state = technique.state()
-    state = type(state)(
-        {name: tensor.clone() for name, tensor in state.tensors.items()}, json.loads(json.dumps(state.plain))
-    )
+    state = State({name: tensor.clone() for name, tensor in state.tensors.items()}, json.loads(json.dumps(state.plain)))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     again = Features.load(state, technique.options, technique.spec)
     images = raw_images(7, small_spec(), seed=4).float() / 255
