@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dlkit_builtin.transfer.advice import Advice, Candidate, StageEstimate, choose, hopeless, reasons
+from dlkit_builtin.transfer.advice import Advice, Candidate, choose, hopeless, reasons
 from dlkit_builtin.transfer.measure import Measurements
+from dlkit_builtin.transfer.stages import StageEstimate
 from dlkit_builtin.transfer.words import lines
 from scipy.stats import ttest_rel
 

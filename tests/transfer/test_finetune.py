@@ -14,6 +14,7 @@ from dlkit_builtin.transfer.freezing import BatchNorm
 from dlkit_builtin.transfer.levels import Finetuning, levels
 from dlkit_builtin.transfer.network import Network
 from dlkit_builtin.transfer.options import TransferOptions
+from dlkit_builtin.transfer.scratch import scratch_backbone, training_options
 from finetune_fakes import FakeRun, data, network, options, runtime, snapshot
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -246,24 +247,22 @@ def test_options_that_do_not_fit_are_refused() -> None:
         options(unfreeze="0")
 
 
-def test_scratch_forgets_and_trains_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a rate of next to nothing: the weights are those of a new draw, the same each time."""
-
-    def go(seed: int, path: str, **given: Any) -> dict[str, Tensor]:
-        net, time = network(seed=seed), runtime()
-        opts = TransferOptions(
-            backbone="resnet10t", random_init=True, lr=1e-9, epochs=1, checkpoint_every=Duration(1e9), **given
-        )
-        train_strategy(time.prepare(net), "scratch", data(), time, FakeRun(tmp_path / path), opts)
-        return {name: p.detach().clone() for name, p in net.backbone.network.named_parameters()}
-
-    first, second = go(0, "a"), go(1, "b")
-    pretrained = dict(network(seed=0).backbone.network.named_parameters())
-    for name, value in first.items():
-        torch.testing.assert_close(value, second[name], rtol=0, atol=1e-6)
-        assert value.ndim == 1 or not torch.allclose(value, pretrained[name], atol=1e-3)
+def test_scratch_has_one_rate_and_no_anchor() -> None:
+    given = TransferOptions(layer_decay=0.5, batch_norm="frozen")
+    taken = training_options(given)
+    assert (taken.backbone_lr_factor, taken.layer_decay, taken.batch_norm) == (1.0, 1.0, "train")
     with pytest.raises(UsageError, match="pretrained ones"):
-        go(0, "c", l2_sp=0.1)
+        training_options(TransferOptions(l2_sp=0.1))
+
+
+def test_scratch_depends_on_the_seed_alone() -> None:
+    def weights(seed: int) -> Tensor:
+        torch.rand(7)  # whatever was drawn before
+        found: Tensor = next(scratch_backbone(TransferOptions(), 64, seed).network.parameters())
+        return found
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
 
 
 def test_learns(tmp_path: Path) -> None:

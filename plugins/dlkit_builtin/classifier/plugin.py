@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from dlkit.backbones.card import BackboneCard
 from dlkit.card import Card
 from dlkit.hookspecs import hookimpl
 from dlkit_builtin.classifier.options import ClassifierOptions
@@ -42,7 +43,21 @@ no likelihood: do not take these probabilities at their word.""",
 )
 
 
+SMALL_RESNET = BackboneCard(
+    name="small-resnet",
+    summary="The classifier's residual network for small images, without pretraining (He et al. 2016, section 4.2).",
+    builder="dlkit_builtin.classifier.backbone:small_resnet",
+    image_size=(64, 64),
+)
+
+
 @hookimpl
 def dlkit_techniques() -> Iterable[Card]:
     """One technique."""
     return [CLASSIFIER]
+
+
+@hookimpl
+def dlkit_backbones() -> Iterable[BackboneCard]:
+    """One network, for strategies that train from nothing."""
+    return [SMALL_RESNET]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dlkit.probes.estimates import interval
 from dlkit_builtin.transfer.catalog import CELLS, STRATEGIES
 from dlkit_builtin.transfer.measure import Measurements
+from dlkit_builtin.transfer.stages import StageEstimate
 
 TIE = 0.5
 """A costlier strategy must be better by this many standard errors of the paired difference; else it is a tie, and
@@ -66,18 +67,6 @@ class Candidate:
             "seconds": round(self.seconds, 2),
             "note": self.note,
         }
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageEstimate:
-    """What simple models make of a stage's features; ``value`` is accuracy (or see ``Targets.scores``)."""
-
-    stage: str
-    probe: float
-    probe_interval: tuple[float, float]
-    neighbours: float
-    logme: float
-    h_score: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,12 +18,12 @@ from dlkit.backbones import Tap
 from dlkit.backbones.backbone import TOP
 from dlkit.options.values import Duration
 from dlkit.probes.estimates import learning_curve
-from dlkit.probes.transferability import h_score, logme
 from dlkit.runtime import Runtime
-from dlkit_builtin.transfer.advice import Advice, Candidate, StageEstimate, choose, reasons
+from dlkit_builtin.transfer.advice import Advice, Candidate, choose, reasons
 from dlkit_builtin.transfer.catalog import CELLS, STRATEGIES
 from dlkit_builtin.transfer.measure import Measurements, measure
 from dlkit_builtin.transfer.race import Diary, race
+from dlkit_builtin.transfer.stages import stage_estimates
 from dlkit_builtin.transfer.strategies import Job, best_taps, carry_out, every_stage
 from dlkit_builtin.transfer.study import Study, study
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 SHARES = (0.1, 0.2, 0.4, 0.7, 1.0)
 """Of a fold's training images, in the learning curve."""
-_WIDE = 4096  # features: beyond it H-score's matrix takes longer to solve than it is worth
 
 
 class Scratch:
@@ -106,24 +105,6 @@ def advise(
         reasons=tuple(said),
         curve=tuple(curve),
     )
-
-
-def stage_estimates(found: Study) -> list[StageEstimate]:
-    """Probe, nearest neighbours, LogME and H-score of every stage."""
-    rows = []
-    for tap, features in found.features.items():
-        probe = found.probe((tap,))
-        rows.append(
-            StageEstimate(
-                stage=str(tap),
-                probe=probe.value,
-                probe_interval=probe.interval,
-                neighbours=found.neighbours(tap).value,
-                logme=logme(features, found.targets),
-                h_score=h_score(features, found.targets) if features.shape[1] <= _WIDE else None,
-            )
-        )
-    return rows
 
 
 def _probes(found: Study) -> list[Candidate]:

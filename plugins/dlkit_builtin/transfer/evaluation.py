@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dlkit.features import extract
@@ -30,8 +31,14 @@ def evaluate(technique: Transfer, data: ImageData, runtime: Runtime) -> Metrics:
 def outputs_of(technique: Transfer, split: Split, runtime: Runtime) -> Tensor:
     """What the network says of a split, ``(N, K)`` on the CPU; from features that are kept, where they are."""
     network = technique.network.eval()
-    found = extract(network.backbone, split, network.taps, runtime, technique.options)
-    features = torch.from_numpy(np.concatenate([found[tap] for tap in network.taps], 1))
+    features = torch.from_numpy(features_of(technique, split, runtime))
     with torch.inference_mode():
         outputs: Tensor = network.objective.activate(network.head(features.to(runtime.device)))
         return outputs.float().cpu()
+
+
+def features_of(technique: Transfer, split: Split, runtime: Runtime) -> NDArray[np.float32]:
+    """The features of a split that the head sees, ``(N, D)``."""
+    network = technique.network.eval()
+    found = extract(network.backbone, split, network.taps, runtime, technique.options)
+    return np.concatenate([found[tap] for tap in network.taps], 1)

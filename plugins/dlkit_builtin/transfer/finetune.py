@@ -11,7 +11,7 @@ they are to the bit, running statistics included, and are computed once (:mod:`.
                    gradients distort the features)
 ``gradual``        first the head, then one more stage from the top every few epochs (Howard and Ruder 2018,
                    section 3.3)
-``scratch``        all weights, from random ones (:mod:`.scratch`)
+``scratch``        all weights of another network, from random ones (:mod:`.scratch`)
 ================  ==============================================================================================
 """
 
@@ -37,7 +37,7 @@ from dlkit_builtin.transfer.freezing import batch_norm, depends_on_batch, freeze
 from dlkit_builtin.transfer.l2sp import Anchor
 from dlkit_builtin.transfer.levels import Finetuning, Level, counted, levels
 from dlkit_builtin.transfer.network import Network
-from dlkit_builtin.transfer.scratch import forget
+from dlkit_builtin.transfer.scratch import training_options
 from dlkit_builtin.transfer.shortcut import Shortcut
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def train_strategy(
     For ``lp-ft`` the head is the linear probe when it comes here.
     """
     if strategy == "scratch":
-        options = forget(network, options, runtime)
+        options = training_options(options)
     anchor = _anchor(network, options)  # before a phase that was finished earlier is restored
     return [
         finetune(network, step.plan, data, runtime, run, options, phase=step.phase, epochs=step.epochs, anchor=anchor)

@@ -1,17 +1,88 @@
-"""Pictures for the report."""
+"""Pictures for the report: the evidence for the choice, and what the network makes of held-out images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from dlkit.features import extract
+from dlkit.report import Picture, label_plots
+from dlkit.supervised.pictures import supervised_pictures
+from dlkit.supervised.saliency import saliency_picture
+from dlkit_builtin.transfer.evaluation import features_of, outputs_of
+from dlkit_builtin.transfer.plots import learning_curve
 
 if TYPE_CHECKING:
     from dlkit.data import ImageData
-    from dlkit.report import Picture
     from dlkit.runtime import Runtime
     from dlkit_builtin.transfer.technique import Transfer
 
+LOOKED_AT = 8
+"""Images on which the places that matter are marked."""
 
-def pictures(technique: Transfer, data: ImageData, runtime: Runtime) -> Iterator[Picture]:  # noqa: ARG001
+
+def pictures(technique: Transfer, data: ImageData, runtime: Runtime) -> Iterator[Picture]:
     """What a person would want to look at."""
-    yield from ()
+    yield from evidence(technique)
+    split = data.held_out
+    before = None
+    if technique.before is not None:
+        taps = technique.network.taps
+        found = extract(technique.before, split, taps, runtime, technique.options)
+        before = np.concatenate([found[tap] for tap in taps], 1)
+    yield from supervised_pictures(
+        outputs_of(technique, split, runtime),
+        data,
+        features_after=features_of(technique, split, runtime),
+        features_before=before,
+        titles=("pretrained", "fine-tuned") if before is not None else ("before", "pretrained features"),
+        saliency=_where_it_looks(technique, data, runtime),
+        seed=runtime.derive("feature space") % 2**32,
+    )
+
+
+def evidence(technique: Transfer) -> Iterator[Picture]:
+    """How well each stage probes, and what more data would bring, where this was found out."""
+    if technique.stages:
+        curves = {
+            "linear probe": [(row["probe"], *row["probe_interval"]) for row in technique.stages],
+            "5 nearest neighbours": [(row["neighbours"], float("nan"), float("nan")) for row in technique.stages],
+        }
+        names = [str(row["stage"]) for row in technique.stages]
+        best = max(technique.stages, key=lambda row: row["probe"])["stage"]
+        caption = (
+            "By cross-validation on the training images, with 95 % intervals. Features of early stages are general, "
+            "those of late ones are about what the source's classes look like."
+        )
+        yield Picture(
+            "stages", "Stage by stage", caption, label_plots.stage_curve(names, curves, _word(technique), best)
+        )
+    curve = (technique.advice or {}).get("learning_curve")
+    if curve:
+        caption = "What a linear probe reaches with fewer images, by cross-validation, with 95 % intervals."
+        yield Picture("more-data", "What more data would bring", caption, learning_curve(curve, _word(technique)))
+
+
+def _word(technique: Transfer) -> str:
+    words: Mapping[str, str] = {"classes": "accuracy", "multi-label": "label accuracy", "number": "R²"}
+    return words[technique.spec.target]
+
+
+def _where_it_looks(technique: Transfer, data: ImageData, runtime: Runtime) -> Picture | None:
+    """Places that speak for the answer, at the last stage that is a map."""
+    network, split = technique.network, data.held_out
+    stages = [stage for stage in network.backbone.stages if stage.module]
+    if technique.spec.target != "classes" or not stages or len(split) == 0:
+        return None
+    names = {tap.stage for tap in network.taps}
+    seen = [stage for stage in stages if stage.name in names] or stages
+    generator = runtime.generator("where it looks", device="cpu")
+    shown = split.subset(torch.randperm(len(split), generator=generator)[:LOOKED_AT].sort().values)
+    layer: Any = network.backbone.network.get_submodule(seen[-1].module)
+    images = shown.pixels().to(runtime.device)
+    return saliency_picture(
+        network.eval(), layer, images, shown.labels, technique.spec.classes, axis=seen[-1].axis, files=shown.files
+    )

@@ -44,7 +44,7 @@ Labels may be classes, several per image, or numbers. Features of frozen backbon
     needs_labels=True,
     targets=("classes", "multi-label", "number"),
     advises=True,
-    image_form="dlkit.backbones:image_form",
+    image_form="dlkit_builtin.transfer.scratch:image_form",
     examples=(
         "dlkit transfer --data photos",
         "dlkit transfer --data photos --advise",

@@ -1,4 +1,8 @@
-"""Training from nothing: the backbone's own architecture with random weights, to show what pretraining was worth."""
+"""Training from nothing, to show what pretraining was worth: a small residual network, obtained by name.
+
+It is what trains on a folder of images without a large data set behind it; the pretrained architecture with random
+weights would be slower and worse.
+"""
 
 from __future__ import annotations
 
@@ -7,30 +11,41 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dlkit.backbones import restore_backbone
+from dlkit.backbones import Backbone, build_backbone, fetched_form
+from dlkit.data.spec import ImageForm
 from dlkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from dlkit.runtime import Runtime
-    from dlkit_builtin.transfer.network import Network
     from dlkit_builtin.transfer.options import TransferOptions
 
+BACKBONE = "small-resnet"
+"""Its name in the registry, where the plugin of ``classifier`` puts it."""
 
-def forget(network: Network, options: TransferOptions, runtime: Runtime) -> TransferOptions:
-    """Draw the backbone's weights anew, repeatably from the seed, in place.
 
-    Returns:
-        The options with which such a network trains: one learning rate for all of it, and batch norm that estimates
-        its statistics, since there are none to keep.
+def image_form(options: TransferOptions) -> ImageForm:
+    """The images that the strategy's network takes, where the user does not say."""
+    return fetched_form(_without_pretraining(options, None) if options.strategy == "scratch" else options)
+
+
+def scratch_backbone(options: TransferOptions, side: int, seed: int = 0) -> Backbone:
+    """A small network for images of this side; its weights depend on the seed alone."""
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        return build_backbone(_without_pretraining(options, side))
+
+
+def training_options(options: TransferOptions) -> TransferOptions:
+    """How such a network trains: one learning rate for all of it, and batch norm that estimates its statistics.
 
     Raises:
-        UsageError: ``--l2-sp``; the network cannot be built again.
+        UsageError: ``--l2-sp``.
     """
     if options.l2_sp > 0:
         raise UsageError(f"--l2-sp {options.l2_sp} holds weights near pretrained ones, which scratch does not have.",
                          "Use --weight-decay.")  # fmt: skip
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(runtime.derive("scratch"))
-        fresh = restore_backbone(options, network.backbone.origin.recipe)
-    network.backbone.network.load_state_dict(fresh.network.state_dict())
     return dataclasses.replace(options, backbone_lr_factor=1.0, layer_decay=1.0, batch_norm="train")
+
+
+def _without_pretraining(options: TransferOptions, side: int | None) -> TransferOptions:
+    arguments = () if side is None else (f"side={side}",)
+    return dataclasses.replace(options, backbone=BACKBONE, weights=None, random_init=True, backbone_arg=arguments)

@@ -20,6 +20,7 @@ from dlkit.probes.targets import Ints
 from dlkit.supervised.objective import labelled
 from dlkit_builtin.transfer.finetune import train_strategy
 from dlkit_builtin.transfer.heads import as_split, fit_mlp, in_units_of, mlp, standardised
+from dlkit_builtin.transfer.scratch import scratch_backbone
 from dlkit_builtin.transfer.study import Study, Taps, study
 
 if TYPE_CHECKING:
@@ -143,6 +144,10 @@ def carry_out(strategy: str, job: Job) -> None:
     if strategy == "lp-ft":
         _fit_probe(job, (Tap(TOP),))
     else:
+        if strategy == "scratch":
+            side = max(job.data.spec.height, job.data.spec.width)
+            seed = job.runtime.derive("scratch")
+            network.backbone = job.runtime.prepare(scratch_backbone(job.options, side, seed))
         network.taps = (Tap(TOP),)
         network.head = job.runtime.prepare(_random_head(job))
     train_strategy(network, strategy, job.data, job.runtime, job.run, job.options)

@@ -29,6 +29,8 @@ from dlkit_builtin.transfer.finetune import phases
 from dlkit_builtin.transfer.heads import mlp
 from dlkit_builtin.transfer.network import Inference, Network
 from dlkit_builtin.transfer.options import TransferOptions
+from dlkit_builtin.transfer.scratch import scratch_backbone
+from dlkit_builtin.transfer.stages import stage_estimates
 from dlkit_builtin.transfer.strategies import Job, carry_out, chosen_stage
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class Transfer:
     Attributes:
         strategy: the one that was carried out; the options' own before training.
         advice: what ``auto`` found.
+        stages: what simple models make of each stage's features, where all stages were looked at.
         before: the backbone as it was before its weights were trained further; only where that was just now.
     """
 
@@ -52,11 +55,16 @@ class Transfer:
         self.options = options
         self.spec = spec
         aim = objective(spec, options)
-        backbone = backbone or build_backbone(options)
+        if backbone is None:
+            scratch = options.strategy == "scratch"
+            backbone = (
+                scratch_backbone(options, side) if scratch else build_backbone(options, (spec.height, spec.width))
+            )
         self.network = Network(backbone, (Tap(TOP),), nn.Linear(backbone.size, aim.outputs), aim)
         chosen_stage(backbone, options)
         self.strategy: str = options.strategy
         self.advice: Mapping[str, Any] | None = None
+        self.stages: Sequence[Mapping[str, Any]] = ()
         self.before: Backbone | None = None
         self.seconds, self.trainable = 0.0, 0
 
@@ -79,9 +87,12 @@ class Transfer:
             runtime.warn(notice)
         if self.options.strategy == "auto":
             self.strategy = self._choose(data, runtime, run)
-        if self.strategy in TUNED:
+        if self.strategy in TUNED and self.strategy != "scratch":
             self.before = copy.deepcopy(network.backbone)
-        carry_out(self.strategy, Job(network, data, runtime, run, self.options))
+        job = Job(network, data, runtime, run, self.options)
+        carry_out(self.strategy, job)
+        if self.strategy == "stage-probe" and job.study is not None:
+            self.stages = [vars(row) for row in stage_estimates(job.study)]
         trained = network if self.strategy in TUNED else network.head
         self.trainable, _ = count_parameters(trained)
         network.eval().requires_grad_(False)
@@ -92,6 +103,7 @@ class Transfer:
 
         advice = advise(self.network, data, runtime, self.options, run.path / "race.json")
         self.advice = advice.to_json()
+        self.stages = self.advice["stages"]
         write_json(run.path / "advice.json", self.advice)
         show(advice, runtime)
         return advice.choice
@@ -149,6 +161,7 @@ class Transfer:
             "head": [list(tensor.shape) for tensor in self.network.head.parameters() if tensor.ndim == 2],
             "recipe": dict(self.network.backbone.origin.recipe),
             "advice": self.advice,
+            "stages": self.stages,
             "seconds": self.seconds,
             "trainable": self.trainable,
         }
@@ -158,14 +171,18 @@ class Transfer:
     def load(cls, state: State, options: TransferOptions, spec: DataSpec) -> Self:
         """The inverse of :meth:`state`."""
         plain = state.plain
-        technique = cls(options, spec, restore_backbone(options, plain["recipe"]))
+        if plain["strategy"] == "scratch":
+            backbone = scratch_backbone(options, max(spec.height, spec.width))
+        else:
+            backbone = restore_backbone(options, plain["recipe"])
+        technique = cls(options, spec, backbone)
         network = technique.network
         network.taps = tuple(Tap(stage, pool) for stage, pool in plain["taps"])
         sizes = [plain["head"][0][1], *(shape[0] for shape in plain["head"])]
         network.head = nn.Linear(*sizes) if len(sizes) == 2 else mlp(sizes, options.dropout)
         network.load_state_dict(dict(state.tensors))
         network.eval().requires_grad_(False)
-        technique.strategy, technique.advice = plain["strategy"], plain["advice"]
+        technique.strategy, technique.advice, technique.stages = plain["strategy"], plain["advice"], plain["stages"]
         technique.seconds, technique.trainable = plain["seconds"], plain["trainable"]
         return technique
 
