@@ -12,7 +12,7 @@ from dlkit.backbones.options import BackboneOptions
 
 if TYPE_CHECKING:
     from dlkit.backbones.backbone import Backbone, Stage, Tap
-    from dlkit.backbones.build import build_backbone, image_form, restore_backbone
+    from dlkit.backbones.build import build_backbone, fetched_form, image_form, restore_backbone
 
 __all__ = [
     "Backbone",
@@ -21,6 +21,7 @@ __all__ = [
     "Stage",
     "Tap",
     "build_backbone",
+    "fetched_form",
     "image_form",
     "restore_backbone",
 ]
@@ -30,6 +31,7 @@ _HOMES = {
     "Stage": "backbone",
     "Tap": "backbone",
     "build_backbone": "build",
+    "fetched_form": "build",
     "image_form": "build",
     "restore_backbone": "build",
 }

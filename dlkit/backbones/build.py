@@ -10,7 +10,14 @@ from torch import nn
 
 from dlkit.backbones.architecture import check_architecture, literal
 from dlkit.backbones.backbone import Backbone, Origin, Stage
-from dlkit.backbones.dissect import Trace, detach_classifier, find_classifier, find_stages, trace
+from dlkit.backbones.dissect import (
+    Trace,
+    detach_classifier,
+    find_classifier,
+    find_stages,
+    is_before_pooling,
+    trace,
+)
 from dlkit.backbones.options import BackboneOptions
 from dlkit.backbones.preprocessing import Preprocessing
 from dlkit.backbones.source import Draft, Size, Source
@@ -60,6 +67,19 @@ def image_form(options: BackboneOptions) -> ImageForm:
     if options.weights is not None:
         preprocessing = preprocessing.told_by(read_metadata(options.weights), options.weights)
     return preprocessing.form
+
+
+def fetched_form(options: BackboneOptions) -> ImageForm:
+    """:func:`image_form` once the weights are there, so that a training fails before it reads its images, not after.
+
+    Raises:
+        UsageError: there is no such backbone.
+        DataError: the weights cannot be fetched, or their file cannot be read.
+    """
+    form = image_form(options)
+    if options.weights is None and not options.random_init and not _is_run(options):
+        source_of(options.backbone, arguments_of(options)).fetch()
+    return form
 
 
 def build_backbone(options: BackboneOptions, size: Size | None = None) -> Backbone:
@@ -172,8 +192,13 @@ def assembled(
         complete, told = load_weights(network, file, inside)
         keep_classifier = keep_classifier and complete
         draft = replace(draft, notices=(*draft.notices, *told))
+    if path and keep_classifier and is_before_pooling(network, path):
+        notice = (
+            f"The classifier of {reference} is a convolution of maps; on pooled features its logits are approximate."
+        )
+        draft = replace(draft, notices=(*(told for told in draft.notices if told != notice), notice))
     classifier = None if run is not None else detach_classifier(network, path)
-    headless = _traced(reference, draft, preprocessing.shape) if path else whole
+    headless = whole if run is not None else _traced(reference, draft, preprocessing.shape)
     stages = find_stages(network, whole, headless, path)
     classifier = _fitting(classifier, stages[-1]) if keep_classifier else None
     recipe = _recipe(draft, size) | {"classifier": classifier is not None} | ({"run": run} if run else {})

@@ -45,6 +45,9 @@ class CallableSource:
         form = ImageForm(height=height, width=width, channels=1 if len(self.card.mean) == 1 else 3)
         return Preprocessing(form=form, mean=self.card.mean, std=self.card.std)
 
+    def fetch(self) -> None:
+        """Nothing: whatever it fetches, it fetches when it is called."""
+
     def draft(self, *, pretrained: bool, size: Size | None) -> Draft:  # noqa: ARG002 - it has its own arguments
         """See :class:`dlkit.backbones.source.Source`; with ``pretrained`` the weights are what the callable makes."""
         function = _imported(self.builder)

@@ -54,6 +54,14 @@ class Source(Protocol):
         """
         ...
 
+    def fetch(self) -> None:
+        """Bring its published weights into the cache, where it has any.
+
+        Raises:
+            DataError: they cannot be had.
+        """
+        ...
+
     def draft(self, *, pretrained: bool, size: Size | None) -> Draft:
         """Build the network.
 

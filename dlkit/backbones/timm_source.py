@@ -58,6 +58,10 @@ class TimmSource:
             std=averaged(tuple(self.cfg.std), channels),
         )  # fmt: skip
 
+    def fetch(self) -> None:
+        """See :class:`dlkit.backbones.source.Source`."""
+        self._weights_file()
+
     def draft(self, *, pretrained: bool, size: Size | None) -> Draft:
         """See :class:`dlkit.backbones.source.Source`."""
         preprocessing = self.preprocessing()

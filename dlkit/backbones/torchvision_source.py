@@ -67,6 +67,10 @@ class TorchvisionSource:
             std=tuple(form.std),
         )  # fmt: skip
 
+    def fetch(self) -> None:
+        """See :class:`dlkit.backbones.source.Source`."""
+        from_url(self.published.url)
+
     def draft(self, *, pretrained: bool, size: Size | None) -> Draft:  # noqa: ARG002 - none adapts to a size
         """See :class:`dlkit.backbones.source.Source`."""
         arguments = {**self._implied(pretrained), **self.arguments}

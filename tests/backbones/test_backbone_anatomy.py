@@ -249,3 +249,13 @@ def test_gradients_reach_the_weights() -> None:
     backbone = _small()
     backbone(torch.rand(1, 3, 16, 16)).sum().backward()
     assert all(parameter.grad is not None for parameter in backbone.parameters())
+
+
+@pytest.mark.parametrize(("name", "size"), [("levit_128s", 384), ("deit_tiny_distilled_patch16_224", 192)])
+def test_networks_with_two_classifiers_lose_both(name: str, size: int) -> None:
+    assert on_meta(name, {}).size == size
+
+
+def test_timms_conv_heads_and_heads_with_hidden_layers_give_the_top_that_comes_out() -> None:
+    for name, size in (("resnetv2_50x1_bit", 2048), ("test_convnext", 64), ("efficientvit_b0", 1280)):
+        assert on_meta(name, {}).size == size, name

@@ -20,7 +20,7 @@ import torch
 import torchvision
 from safetensors.torch import save
 
-from dlkit.backbones import BackboneOptions, build_backbone, image_form
+from dlkit.backbones import BackboneOptions, build_backbone, fetched_form, image_form
 from dlkit.backbones import hub as hub_module
 from dlkit.errors import DataError
 
@@ -182,6 +182,18 @@ def test_a_server_that_never_answers_costs_seconds(hub: Hub) -> None:
 def test_the_form_of_images_needs_no_network(hub: Hub) -> None:
     image_form(OPTIONS)
     image_form(BackboneOptions(backbone="torchvision/resnet18"))
+    assert hub.asked == []
+
+
+def test_weights_are_fetched_before_images_are_read(hub: Hub, network: torch.nn.Module, tmp_path: Path) -> None:
+    from dlkit.cli.main import main
+
+    assert main(["transfer", "--backbone", "test_resnet", "--data", "digits", "--runs", str(tmp_path / "runs")]) == 3
+    assert not (tmp_path / "runs").exists()
+    hub.files[f"{REPOSITORY}/model.safetensors"] = save(network.state_dict())
+    assert fetched_form(OPTIONS) == image_form(OPTIONS)
+    hub.asked.clear()
+    build_backbone(OPTIONS)
     assert hub.asked == []
 
 

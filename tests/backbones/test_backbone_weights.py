@@ -13,7 +13,7 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from dlkit.backbones import BackboneOptions, build_backbone, image_form
+from dlkit.backbones import BackboneOptions, build_backbone, image_form, restore_backbone
 from dlkit.errors import DataError
 
 ARCH = "timm test_resnet"
@@ -232,3 +232,6 @@ def test_squeezenets_last_convolution_is_its_classifier(tmp_path: Path) -> None:
         torch.testing.assert_close(backbone(images), maps.mean((2, 3)))
         expected = network.classifier[1](maps).mean((2, 3))  # but for the ReLU between
         torch.testing.assert_close(backbone.classifier(backbone(images)), expected)
+    assert any("its logits are approximate" in notice for notice in backbone.origin.notices)
+    again = restore_backbone(BackboneOptions(backbone="torchvision/squeezenet1_1"), backbone.origin.recipe)
+    assert again.origin == backbone.origin

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dlkit.backbones import Backbone, Tap, build_backbone
+from dlkit.backbones import Backbone, Tap, build_backbone, fetched_form
 from dlkit.backbones import image_form as backbone_form
 from dlkit.data.spec import DataSpec, ImageForm
 from dlkit.errors import UsageError
@@ -32,6 +32,17 @@ def image_form(options: FeaturesOptions) -> ImageForm:
     """Images are read as the backbone with the largest ones wants them; the first of these."""
     forms = [backbone_form(each) for each in options.backbones()]
     return max(forms, key=lambda form: form.height * form.width)
+
+
+def ready_form(options: FeaturesOptions) -> ImageForm:
+    """:func:`image_form` once all weights are there, so that a training fails before it reads its images, not after.
+
+    Raises:
+        UsageError, DataError: as :func:`dlkit.backbones.fetched_form`.
+    """
+    for each in options.backbones():
+        fetched_form(each)
+    return image_form(options)
 
 
 def build_backbones(options: FeaturesOptions, spec: DataSpec) -> list[Backbone]:

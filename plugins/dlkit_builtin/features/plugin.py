@@ -32,7 +32,7 @@ label column it predicts numbers.""",
     capabilities=lambda _: frozenset({"classify", "encode"}),
     needs_labels=True,
     targets=("classes", "number"),
-    image_form="dlkit_builtin.features.inputs:image_form",
+    image_form="dlkit_builtin.features.inputs:ready_form",
     examples=(
         "dlkit train features --backbone resnet50 --classifier linear-svm --data photos",
         "dlkit train features --classifier svm-rbf --search --pca 0.95 --data photos",
