@@ -50,6 +50,11 @@ class CallableSource:
 
     def draft(self, *, pretrained: bool, size: Size | None) -> Draft:  # noqa: ARG002 - it has its own arguments
         """See :class:`dlkit.backbones.source.Source`; with ``pretrained`` the weights are what the callable makes."""
+        if pretrained and self.card and not self.card.pretrained:
+            raise UsageError(
+                f"There are no published weights of {self.reference!r}.",
+                "Give --weights FILE, or --random-init for a network without pretraining.",
+            )
         function = _imported(self.builder)
         off = {} if pretrained else {key: none for key, none in _OWN_WEIGHTS.items() if key in self.arguments}
         network = _called(function, self.builder, {**self.arguments, **off})

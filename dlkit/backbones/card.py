@@ -13,7 +13,8 @@ class BackboneCard:
         name: kebab-case. A name that dlkit, timm or torchvision has stays theirs.
         summary: one line.
         builder: ``"package.module:function"``; called with ``--backbone-arg``'s pairs, it gives a module that takes
-            ``(B, C, H, W)``. Where it brings its weights along, it should do so without being told.
+            ``(B, C, H, W)``.
+        pretrained: whether what it builds has trained weights; where not, users must say ``--random-init``.
         image_size: height and width, in pixels, that the weights were trained for.
         mean, std: of the pixels in [0, 1], per channel.
         licence: of the weights.
@@ -22,6 +23,7 @@ class BackboneCard:
     name: str
     summary: str
     builder: str
+    pretrained: bool = True
     image_size: tuple[int, int] = (224, 224)
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)

@@ -41,7 +41,8 @@ def tiny(width: int = 4) -> nn.Module:
 def plugin(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if a distribution were installed whose hook yields these cards."""
     rival = BackboneCard(name="resnet18", summary="Not timm's.", builder=CARD.builder)
-    cards = {CARD.name: CARD, rival.name: rival}
+    untrained = BackboneCard(name="bare-net", summary="No weights.", builder=CARD.builder, pretrained=False)
+    cards = {card.name: card for card in (CARD, rival, untrained)}
     listed: Callable[[str], object] = registry().listed
     monkeypatch.setattr(registry(), "listed", lambda kind: cards if kind == "backbones" else listed(kind))
 
@@ -67,6 +68,14 @@ def test_a_plugins_name_wins_over_nothing_built_in() -> None:
     assert backbone.size == 512
     with pytest.raises(UsageError, match="Did you mean 'tiny-net'"):
         build_backbone(BackboneOptions(backbone="tinynet", random_init=True))
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_plugins_random_network_is_asked_for_by_that_word() -> None:
+    with pytest.raises(UsageError, match="There are no published weights of 'bare-net'"):
+        build_backbone(BackboneOptions(backbone="bare-net"))
+    backbone = build_backbone(BackboneOptions(backbone="bare-net", random_init=True))
+    assert any("random weights" in notice for notice in backbone.origin.notices)
 
 
 def test_the_encoder_of_a_run_is_a_backbone(trained: Path, tmp_path: Path) -> None:

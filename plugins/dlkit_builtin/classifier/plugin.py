@@ -47,6 +47,7 @@ SMALL_RESNET = BackboneCard(
     name="small-resnet",
     summary="The classifier's residual network for small images, without pretraining (He et al. 2016, section 4.2).",
     builder="dlkit_builtin.classifier.backbone:small_resnet",
+    pretrained=False,
     image_size=(64, 64),
 )
 

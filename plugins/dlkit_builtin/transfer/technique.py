@@ -56,10 +56,9 @@ class Transfer:
         self.spec = spec
         aim = objective(spec, options)
         if backbone is None:
+            size = (spec.height, spec.width)
             scratch = options.strategy == "scratch"
-            backbone = (
-                scratch_backbone(options, side) if scratch else build_backbone(options, (spec.height, spec.width))
-            )
+            backbone = scratch_backbone(options, max(size)) if scratch else build_backbone(options, size)
         self.network = Network(backbone, (Tap(TOP),), nn.Linear(backbone.size, aim.outputs), aim)
         chosen_stage(backbone, options)
         self.strategy: str = options.strategy
