@@ -35,6 +35,8 @@ _engines: WeakKeyDictionary[Runtime, tuple[tuple[object, ...], bool, Engine]] = 
 """What a runtime's last engine was for, whether bf16 was tried, and the engine: train and test split are computed in
 the same way, prepared once."""
 
+_said: WeakKeyDictionary[Runtime, set[str]] = WeakKeyDictionary()
+
 
 def extract(
     backbone: Backbone, split: Split, taps: Sequence[Tap], runtime: Runtime, options: FeatureOptions | None = None
@@ -108,8 +110,12 @@ class _Extraction:
         return self._assemble(known.values)
 
     def _say(self, text: str) -> None:
-        if self.runtime.display is not None:
-            self.runtime.display.info(f"Features: {self.backbone.origin.reference}, {text}")
+        """Tell how, once: the same split may be asked for by several figures and pictures."""
+        line = f"Features: {self.backbone.origin.reference}, {text}"
+        said = _said.setdefault(self.runtime, set())
+        if self.runtime.display is not None and line not in said:
+            self.runtime.display.info(line)
+        said.add(line)
 
     def _look_up(self, variant: str, digests: NDArray[np.uint8]) -> _Known:
         raw = self.split.raw(torch.zeros(1, dtype=torch.int64))
