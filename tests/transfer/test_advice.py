@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dlkit_builtin.transfer.advice import Advice, Candidate, choose, hopeless, reasons
+from dlkit_builtin.transfer.advice import Advice, reasons
+from dlkit_builtin.transfer.candidates import HANDICAP, TRUST, Candidate, Judge
 from dlkit_builtin.transfer.measure import Measurements
 from dlkit_builtin.transfer.stages import StageEstimate
 from dlkit_builtin.transfer.words import lines
-from scipy.stats import ttest_rel
+from scipy.stats import norm
 
 
 def candidate(strategy: str, right: list[float], **more: object) -> Candidate:
@@ -22,43 +23,61 @@ def measurements(**changes: object) -> Measurements:
     return Measurements(**{**known, **changes})  # type: ignore[arg-type]
 
 
-def test_advantage_is_the_paired_t_statistic() -> None:
+def judge(reference: Candidate, *named: str) -> Judge:
+    return Judge(reference, named)
+
+
+def test_advantage_is_that_of_the_pairs_with_one_won_and_one_lost_besides() -> None:
     random = np.random.default_rng(0)
     ours, theirs = random.normal(size=40), random.normal(size=40)
     mean, error = candidate("a", list(ours)).over(candidate("b", list(theirs)))
-    assert mean / error == pytest.approx(ttest_rel(ours, theirs).statistic)
+    pairs = np.concatenate([ours - theirs, [1, -1]])
+    assert (mean, error) == pytest.approx((pairs.mean(), pairs.std() / np.sqrt(42)))
 
 
 def test_only_images_that_both_saw_are_compared() -> None:
     nan = float("nan")
     mean, _ = candidate("a", [1, 1, 0, nan]).over(candidate("b", [0, 1, nan, 1]))
-    assert mean == 0.5
+    assert mean == 1 / 4
+
+
+def test_expectation_is_the_posterior_mean() -> None:
+    """By quadrature: the prior times the likelihood of the observed mean."""
+    probe, tuned = candidate("linear-probe", [1.0, 0.0] * 20), candidate("finetune", [1.0, 1.0, 1.0, 0.0] * 10)
+    mean, error = tuned.over(probe)
+    grid = np.linspace(-0.5, 0.5, 20001)
+    for named, prior in (((), -HANDICAP), (("finetune",), 0.0)):
+        weight = norm.pdf(grid, prior, TRUST) * norm.pdf(mean, grid, error)
+        assert judge(probe, *named).expected(tuned) == pytest.approx((grid * weight).sum() / weight.sum(), abs=1e-6)
 
 
 def test_of_equals_the_cheapest_is_chosen() -> None:
     tied = [candidate(name, [1, 0, 1, 1]) for name in ("linear-probe", "mlp-head", "finetune")]
-    assert choose(tied).strategy == "linear-probe"
+    assert judge(tied[0], "mlp-head", "finetune").choose(tied).strategy == "linear-probe"
 
 
-def test_a_clear_winner_is_chosen_wherever_it_stands() -> None:
-    worse, better = [0.0, 1.0] * 20, [1.0] * 39 + [0.0]
-    for order in (("linear-probe", "finetune"), ("finetune", "linear-probe")):
-        best = choose([candidate(order[0], worse), candidate(order[1], better)])
-        assert best.strategy == order[1]
+def test_a_clear_winner_is_chosen_even_where_the_textbook_names_another() -> None:
+    probe, tuned = candidate("linear-probe", [0.0, 1.0] * 40), candidate("finetune", [1.0] * 79 + [0.0])
+    assert judge(probe, "linear-probe").choose([probe, tuned]).strategy == "finetune"
 
 
-def test_an_advantage_within_the_noise_is_a_tie() -> None:
-    base = [1.0, 0.0] * 25
-    flipped = base.copy()
-    flipped[1:20:2] = [1.0] * 10  # ten gained
-    flipped[0:18:2] = [0.0] * 9  # nine lost: +2 points, standard error 8.8
-    assert choose([candidate("linear-probe", base), candidate("lp-ft", flipped)]).strategy == "linear-probe"
+def test_a_few_images_do_not_overrule_the_textbook() -> None:
+    """Two images out of ten, both right: no evidence at all, though the estimate is 100 %."""
+    nan = float("nan")
+    probe, tuned = candidate("linear-probe", [1.0, 0.0] * 5), candidate("finetune-top", [1.0, 1.0] + [nan] * 8)
+    assert judge(probe, "linear-probe").choose([probe, tuned]).strategy == "linear-probe"
 
 
-def test_what_cannot_win_is_dropped_only_with_evidence() -> None:
-    best = candidate("linear-probe", [1.0] * 30)
-    assert hopeless(candidate("finetune", [1.0] * 15 + [0.0] * 15), best)
-    assert not hopeless(candidate("finetune", [1.0] * 28 + [0.0] * 2), best)
+def test_who_cannot_win_is_known_before_the_end() -> None:
+    nan = float("nan")
+    probe = candidate("linear-probe", [1.0] * 95 + [0.0] * 5)
+    hopeless = candidate("finetune", [0.0] * 10 + [1.0] * 10 + [nan] * 80)
+    even = candidate("finetune", [1.0] * 20 + [nan] * 80)
+    assert judge(probe).cannot_win(hopeless, [probe, hopeless])
+    assert not judge(probe, "finetune").cannot_win(even, [probe, even])
+    few = candidate("linear-probe", [1.0] * 9 + [0.0])
+    untried = candidate("finetune", [nan] * 10)
+    assert judge(few).cannot_win(untried, [few, untried])  # one image to win, against the handicap
 
 
 @pytest.mark.parametrize(
@@ -82,6 +101,7 @@ def test_words_mark_the_cell_and_name_every_candidate() -> None:
         measurements=measurements(),
         stages=(stage,),
         candidates=(probe, tuned),
+        expected={"linear-probe": 0.0},
         choice="linear-probe",
         reasons=tuple(reasons(measurements(), (probe, tuned), probe, "accuracy")),
     )
@@ -90,7 +110,7 @@ def test_words_mark_the_cell_and_name_every_candidate() -> None:
     assert text.count("→") == 2  # the cell and the candidate
     assert "lp-ft          not tried: Late." in text
     assert "accuracy 0.900" in text
-    assert max(map(len, lines(advice))) <= 100
+    assert max(map(len, lines(advice))) <= 110
     plain = advice.to_json()
     assert plain["candidates"][1]["value"] is None
     assert plain["measurements"]["size"] == "little"

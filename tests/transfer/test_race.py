@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dlkit_builtin.transfer.advice import Candidate, choose
+from dlkit_builtin.transfer.candidates import Candidate, Judge
 from dlkit_builtin.transfer.race import Diary, race
 
 PARTS = [(np.setdiff1d(np.arange(50), test), test) for test in np.array_split(np.arange(50), 5)]
@@ -30,10 +30,16 @@ def known(share: float) -> list[Candidate]:
 
 
 def run(tries: Tries, share: float, *, budget: float = 1e9, diary: Diary | None = None) -> list[Candidate]:
+    probes = known(share)
     found = race(
-        known(share), list(tries.share), PARTS, tries, budget=budget, diary=diary or Diary(None, ""), say=lambda _: None
-    )
+        probes, list(tries.share), PARTS, tries,
+        judge=Judge(probes[0], tuple(tries.share)), budget=budget, diary=diary or Diary(None, ""), say=lambda _: None,
+    )  # fmt: skip
     return sorted(found, key=lambda candidate: candidate.strategy != "linear-probe")
+
+
+def choice(found: list[Candidate]) -> str:
+    return Judge(found[0], ("finetune", "lp-ft")).choose(found).strategy
 
 
 def tried(found: list[Candidate]) -> int:
@@ -44,7 +50,7 @@ def tried(found: list[Candidate]) -> int:
 def test_the_better_one_wins_and_the_hopeless_one_is_dropped_early() -> None:
     tries = Tries({"finetune-top": 0.1, "finetune": 0.9})
     found = run(tries, 0.6)
-    assert choose(found).strategy == "finetune"
+    assert choice(found) == "finetune"
     assert [call for call in tries.calls if call[0] == "finetune"] == [("finetune", fold) for fold in range(5)]
     assert sum(call[0] == "finetune-top" for call in tries.calls) <= 2
     assert "cannot be expected to win" in next(c.note for c in found if c.strategy == "finetune-top")
@@ -52,7 +58,7 @@ def test_the_better_one_wins_and_the_hopeless_one_is_dropped_early() -> None:
 
 def test_nothing_is_tried_where_there_is_nothing_to_win() -> None:
     tries = Tries({"finetune": 1.0})
-    assert choose(run(tries, 1.0)).strategy == "linear-probe"
+    assert choice(run(tries, 1.0)) == "linear-probe"
     assert tries.calls == []
 
 
@@ -61,7 +67,7 @@ def test_no_budget_no_trial() -> None:
     found = run(tries, 0.5, budget=-1.0)
     assert tries.calls == []
     assert found[-1].note == "The budget was spent before its turn."
-    assert choose(found).strategy == "linear-probe"
+    assert choice(found) == "linear-probe"
 
 
 def test_an_interrupted_race_goes_on_where_it_stood(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from dlkit.backbones.backbone import TOP
 from dlkit.options.values import Duration
 from dlkit.probes.estimates import learning_curve
 from dlkit.runtime import Runtime
-from dlkit_builtin.transfer.advice import Advice, Candidate, choose, reasons
+from dlkit_builtin.transfer.advice import Advice, reasons
+from dlkit_builtin.transfer.candidates import Candidate, Judge
 from dlkit_builtin.transfer.catalog import CELLS, STRATEGIES
 from dlkit_builtin.transfer.measure import Measurements, measure
 from dlkit_builtin.transfer.race import Diary, race
@@ -78,17 +79,19 @@ def advise(
     say = runtime.display.info if runtime.display is not None else lambda _: None
     trial = Trial(network, data, options, runtime, found)
     known = [*_probes(found), _mlp_head(trial)]
+    judge = Judge(known[0], CELLS[measurements.size, measurements.similarity][1])
     candidates = race(
         known,
         _order(measurements, [candidate.strategy for candidate in known]),
         found.parts,
         trial.scores,
+        judge=judge,
         budget=options.budget.seconds,
         diary=Diary(diary, trial.key()),
         say=say,
     )
     candidates.sort(key=lambda candidate: list(STRATEGIES).index(candidate.strategy))
-    best = choose(candidates)
+    best = judge.choose(candidates)
     word = {"classes": "accuracy", "multi-label": "label accuracy", "number": "R²"}[data.spec.target]
     said = reasons(measurements, candidates, best, word)
     curve: list[tuple[float, float, float]] = []
@@ -101,6 +104,7 @@ def advise(
         measurements=measurements,
         stages=tuple(stages),
         candidates=tuple(candidates),
+        expected={candidate.strategy: judge.expected(candidate) for candidate in candidates if candidate.tried.any()},
         choice=best.strategy,
         reasons=tuple(said),
         curve=tuple(curve),

@@ -14,13 +14,10 @@ from numpy.typing import NDArray
 from dlkit.errors import DataError
 from dlkit.files import read_json, write_json
 from dlkit.probes.folds import Fold
-from dlkit_builtin.transfer.advice import Candidate, choose, hopeless
+from dlkit_builtin.transfer.candidates import Candidate, Judge
 
 TryOut = Callable[[str, int], NDArray[np.float64]]
 """``try_out(strategy, fold)`` trains on the fold's training images and gives the scores of its others."""
-
-ROOM = 0.005
-"""Where the best candidate is this close to perfect, there is nothing left to win."""
 
 
 class Diary:
@@ -59,6 +56,7 @@ def race(
     parts: Sequence[Fold],
     try_out: TryOut,
     *,
+    judge: Judge,
     budget: float,
     diary: Diary,
     say: Callable[[str], None],
@@ -70,6 +68,7 @@ def race(
         strategies: those to try, the cheapest first.
         parts: the folds, the same ones by which ``known`` were estimated.
         try_out: does it.
+        judge: says who cannot win any more.
         budget: seconds; the last trial may not be expected to end after it.
         diary: what was tried before.
         say: told what happens.
@@ -82,10 +81,10 @@ def race(
     spent = 0.0
     for fold, (_, test) in enumerate(parts):
         for place, candidate in enumerate(running):
-            best = choose([*known, *running])
+            everyone = [*known, *running]
             if candidate.strategy in stopped:
                 continue
-            reason = _reason_to_stop(candidate, best, spent, budget, fold)
+            reason = _reason_to_stop(candidate, everyone, judge, spent, budget, fold)
             if reason:
                 stopped.add(candidate.strategy)
                 running[place] = replace(candidate, note=reason)
@@ -100,11 +99,11 @@ def race(
     return [*known, *running]
 
 
-def _reason_to_stop(candidate: Candidate, best: Candidate, spent: float, budget: float, fold: int) -> str:
-    if best.value >= 1 - ROOM:
-        return f"{best.strategy} leaves nothing to win."
-    if candidate is not best and hopeless(candidate, best):
-        return f"Stopped after {_folds(fold)}: it cannot be expected to win."
+def _reason_to_stop(
+    candidate: Candidate, everyone: Sequence[Candidate], judge: Judge, spent: float, budget: float, fold: int
+) -> str:
+    if judge.cannot_win(candidate, everyone):
+        return f"Stopped after {_folds(fold)}: it cannot be expected to win." if fold else "It cannot win."
     expected = candidate.seconds / fold if fold else 0.0
     if spent + expected > budget:
         return f"The budget was spent after {_folds(fold)}." if fold else "The budget was spent before its turn."
