@@ -127,6 +127,15 @@ def test_metrics_piped_are_whole_lines(capsys: pytest.CaptureFixture[str], monke
     assert re.search(r"Reconstruction\\x1b\[2J error +val +0\.01200 ↓ +✓ +0\.02000 PCA, 32", out)
 
 
+def test_piped_metrics_are_no_wider_than_they_need(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    alone = Metric(name="trainable", label="trainable parameters", value=291.0, split="train", better="lower")
+    Display().metrics_table(Metrics((*METRICS, alone)))
+    assert max(map(len, capsys.readouterr().out.splitlines())) < 150
+
+
 @pytest.mark.parametrize("columns", [60, 80, 100])
 def test_metrics_in_a_terminal_lose_nothing_and_break_no_word(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     terminal = Terminal()

@@ -75,9 +75,9 @@ def _logistic(features: Values, labels: NDArray[Any], classes: int, C: float) ->
         return weights, bias
     model = LogisticRegression(C=C, max_iter=_ITERATIONS).fit(features, labels)
     coefficients, intercepts = model.coef_, model.intercept_
-    if len(present) == 2:  # P(second) = σ(z) = softmax(0, z)
-        coefficients = np.concatenate([0 * coefficients, coefficients])
-        intercepts = np.concatenate([0 * intercepts, intercepts])
+    if len(present) == 2:  # P(second) = σ(z) = softmax(−z/2, z/2): weights of both classes, which pictures explain
+        coefficients = np.concatenate([-coefficients, coefficients]) / 2
+        intercepts = np.concatenate([-intercepts, intercepts]) / 2
     weights[present], bias[present] = coefficients, intercepts
     return weights, bias
 

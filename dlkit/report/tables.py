@@ -78,7 +78,9 @@ def _value(metric: Metric) -> str:
     return with_unit(metric.value, clean(metric.unit))
 
 
-def _beside(metric: Metric) -> Table:
+def _beside(metric: Metric) -> Table | Text:
+    if not metric.baselines:
+        return Text("")  # rich takes a grid without rows for as wide as the whole console
     grid = Table.grid(padding=(0, 1, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(no_wrap=True, justify="right")

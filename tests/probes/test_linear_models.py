@@ -35,6 +35,7 @@ def test_classes_equal_scikit_learn(classes: int) -> None:
     else:
         difference = (head.weight[1] - head.weight[0]).detach().numpy() * scaler.scale_
         assert np.abs(difference - model.coef_[0]).max() < 1e-5
+        assert torch.equal(head.weight[0], -head.weight[1])  # what speaks for one class speaks against the other
 
 
 def test_a_class_without_images_is_never_predicted() -> None:
