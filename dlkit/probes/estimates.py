@@ -150,7 +150,7 @@ def learning_curve(
         shares: in (0, 1].
         seed: of the order in which images join.
     """
-    orders = [_interleaved(targets.subset(train), seed) for train, _ in parts]
+    orders = [interleaved(targets.subset(train), seed) for train, _ in parts]
     rows = []
     for share in shares:
         scores = np.zeros(len(targets))
@@ -166,7 +166,7 @@ def learning_curve(
     return rows
 
 
-def _interleaved(targets: Targets, seed: int) -> Ints:
+def interleaved(targets: Targets, seed: int) -> Ints:
     """A random order in which the first images of every class come first, then the second ones…"""
     random = np.random.default_rng(seed)
     order = random.permutation(len(targets))

@@ -90,7 +90,8 @@ ESTIMATORS: dict[str, Entry] = {
         grid={"shrinkage": ("auto", 0.1, 0.5, 0.9)},
     ),
     "qda": Entry(
-        classes="sklearn.discriminant_analysis.QuadraticDiscriminantAnalysis", defaults={"solver": "eigen", "shrinkage": "auto"},  # as for lda
+        classes="sklearn.discriminant_analysis.QuadraticDiscriminantAnalysis",
+        defaults={"solver": "eigen", "shrinkage": "auto"},  # as for lda
         grid={"shrinkage": ("auto", 0.1, 0.5, 0.9)},
     ),
     "nearest-centroid": Entry(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dlkit_builtin.transfer.candidates import Candidate, Judge
-from dlkit_builtin.transfer.race import Diary, race
+from dlkit_builtin.transfer.race import Diary, Race
 
 PARTS = [(np.setdiff1d(np.arange(50), test), test) for test in np.array_split(np.arange(50), 5)]
 
@@ -31,10 +31,16 @@ def known(share: float) -> list[Candidate]:
 
 def run(tries: Tries, share: float, *, budget: float = 1e9, diary: Diary | None = None) -> list[Candidate]:
     probes = known(share)
-    found = race(
-        probes, list(tries.share), PARTS, tries,
-        judge=Judge(probes[0], tuple(tries.share)), budget=budget, diary=diary or Diary(None, ""), say=lambda _: None,
-    )  # fmt: skip
+    race = Race(
+        known=probes,
+        parts=PARTS,
+        try_out=tries,
+        expected_seconds=lambda *_: 1.0,
+        judge=Judge(probes[0], tuple(tries.share)),
+        budget=budget,
+        diary=diary or Diary(None, ""),
+    )
+    found = race.run(list(tries.share))
     return sorted(found, key=lambda candidate: candidate.strategy != "linear-probe")
 
 
@@ -64,9 +70,9 @@ def test_nothing_is_tried_where_there_is_nothing_to_win() -> None:
 
 def test_no_budget_no_trial() -> None:
     tries = Tries({"finetune": 1.0})
-    found = run(tries, 0.5, budget=-1.0)
+    found = run(tries, 0.5, budget=0.5)
     assert tries.calls == []
-    assert found[-1].note == "The budget was spent before its turn."
+    assert found[-1].note == "Not within the budget: a fold takes 1 s."
     assert choice(found) == "linear-probe"
 
 

@@ -6,7 +6,9 @@ import copy
 import dataclasses
 import hashlib
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,24 +19,32 @@ from numpy.typing import NDArray
 from dlkit.backbones import Tap
 from dlkit.backbones.backbone import TOP
 from dlkit.options.values import Duration
-from dlkit.probes.estimates import learning_curve
+from dlkit.probes.estimates import interleaved, learning_curve
+from dlkit.probes.targets import targets_of
 from dlkit.runtime import Runtime
 from dlkit_builtin.transfer.advice import Advice, reasons
 from dlkit_builtin.transfer.candidates import Candidate, Judge
 from dlkit_builtin.transfer.catalog import CELLS, STRATEGIES
-from dlkit_builtin.transfer.measure import Measurements, measure
-from dlkit_builtin.transfer.race import Diary, race
+from dlkit_builtin.transfer.measure import measure
+from dlkit_builtin.transfer.race import Diary, Race
 from dlkit_builtin.transfer.stages import stage_estimates
 from dlkit_builtin.transfer.strategies import Job, best_taps, carry_out, every_stage
 from dlkit_builtin.transfer.study import Study, study
 
 if TYPE_CHECKING:
-    from dlkit.data import ImageData
+    from dlkit.data import ImageData, Split
+    from dlkit.data.spec import DataSpec
     from dlkit_builtin.transfer.network import Network
     from dlkit_builtin.transfer.options import TransferOptions
 
 SHARES = (0.1, 0.2, 0.4, 0.7, 1.0)
 """Of a fold's training images, in the learning curve."""
+ENOUGH = 30
+"""With fewer labelled images nothing is raced: an estimate from them could not tell strategies apart."""
+MOST = 2_500
+"""At most so many labelled images are looked at; more would cost time and change no choice."""
+WORDS = {"classes": "accuracy", "multi-label": "label accuracy", "number": "R²"}
+"""What a score is, by what labels say."""
 
 
 class Scratch:
@@ -72,43 +82,63 @@ def advise(
         options: the budget, and how strategies train.
         diary: a file that keeps the race's results, so that it can be interrupted.
     """
+    total, _ = targets_of(data.train, data.spec)
+    data = dataclasses.replace(data, train=_some(data.train, data.spec, runtime))
     found = study(network.backbone, every_stage(network.backbone), data, runtime, options)
     stages = stage_estimates(found)
-    best_stage = max(stages, key=lambda stage: stage.probe).stage
-    measurements = measure(found, network.backbone, best_stage)
-    say = runtime.display.info if runtime.display is not None else lambda _: None
+    measurements = measure(found, total, network.backbone, max(stages, key=lambda stage: stage.probe).stage)
     trial = Trial(network, data, options, runtime, found)
-    known = [*_probes(found), _mlp_head(trial)]
-    judge = Judge(known[0], CELLS[measurements.size, measurements.similarity][1])
-    candidates = race(
-        known,
-        _order(measurements, [candidate.strategy for candidate in known]),
-        found.parts,
-        trial.scores,
-        judge=judge,
-        budget=options.budget.seconds,
-        diary=Diary(diary, trial.key()),
-        say=say,
-    )
-    candidates.sort(key=lambda candidate: list(STRATEGIES).index(candidate.strategy))
+    probes = [*_probes(found), _mlp_head(trial)]
+    judge = Judge(probes[0], CELLS[measurements.size, measurements.similarity][1])
+    candidates = _raced(probes, judge, trial, diary)
     best = judge.choose(candidates)
-    word = {"classes": "accuracy", "multi-label": "label accuracy", "number": "R²"}[data.spec.target]
+    word = WORDS[data.spec.target]
     said = reasons(measurements, candidates, best, word)
-    curve: list[tuple[float, float, float]] = []
-    if measurements.size == "little":
-        taps = best_taps(found)
-        seed = runtime.derive("learning curve") % 2**32
-        curve = learning_curve(found.joined(taps), found.targets, found.probe(taps).C, found.parts, SHARES, seed)
-        said.append(_more_data(curve, word))
+    curve = _learning_curve(found, runtime) if measurements.size == "little" else ()
     return Advice(
         measurements=measurements,
         stages=tuple(stages),
         candidates=tuple(candidates),
         expected={candidate.strategy: judge.expected(candidate) for candidate in candidates if candidate.tried.any()},
         choice=best.strategy,
-        reasons=tuple(said),
-        curve=tuple(curve),
+        reasons=(*said, *([_more_data(curve, word)] if curve else [])),
+        curve=curve,
     )
+
+
+def _some(split: Split, spec: DataSpec, runtime: Runtime) -> Split:
+    """The labelled images, or as many of each class alike as :data:`MOST` allows."""
+    targets, known = targets_of(split, spec)
+    if len(known) > MOST:
+        known = np.sort(known[interleaved(targets, runtime.derive("some") % 2**32)[:MOST]])
+        if runtime.display is not None:
+            runtime.display.info(f"Strategies are compared on {MOST:,} of {len(targets):,} labelled training images.")
+    return split.subset(torch.from_numpy(known))
+
+
+def _raced(probes: list[Candidate], judge: Judge, trial: Trial, diary: Path | None) -> list[Candidate]:
+    """The probes, and what was raced against them, the cheapest first."""
+    say = trial.runtime.display.info if trial.runtime.display is not None else lambda _: None
+    strategies = _order(judge.named)
+    if len(trial.study.targets) < ENOUGH:
+        say(f"Fewer than {ENOUGH} images cannot tell strategies apart: none that trains by gradients is tried.")
+        strategies = []
+    race = Race(
+        known=probes,
+        parts=trial.study.parts,
+        try_out=trial.scores,
+        expected_seconds=trial.expected_seconds,
+        judge=judge,
+        budget=trial.options.budget.seconds,
+        diary=Diary(diary, trial.key()),
+        say=say,
+    )
+    return sorted(race.run(strategies), key=lambda candidate: list(STRATEGIES).index(candidate.strategy))
+
+
+def _learning_curve(found: Study, runtime: Runtime) -> tuple[tuple[float, float, float], ...]:
+    taps, seed = best_taps(found), runtime.derive("learning curve") % 2**32
+    return tuple(learning_curve(found.joined(taps), found.targets, found.probe(taps).C, found.parts, SHARES, seed))
 
 
 def _probes(found: Study) -> list[Candidate]:
@@ -127,12 +157,13 @@ def _mlp_head(trial: Trial) -> Candidate:
     return Candidate(strategy="mlp-head", scores=scores)
 
 
-def _order(measurements: Measurements, known: Sequence[str]) -> list[str]:
-    """What is raced: strategies with gradients, those of the table's cell first, each group the cheapest first."""
-    _, named = CELLS[measurements.size, measurements.similarity]
-    raced = ("finetune-top", "finetune-deep", "lp-ft", "finetune")
-    left = [name for name in STRATEGIES if name in raced and name not in known]
-    return sorted(left, key=lambda name: name not in named)
+def _order(named: Collection[str]) -> list[str]:
+    """What is raced: strategies with gradients, those of the table's cell first, each group the cheapest first.
+
+    From random weights only where the textbook says so: it is hopeless elsewhere, and takes long.
+    """
+    raced = ["finetune-top", "finetune-deep", "lp-ft", "finetune", *(["scratch"] if "scratch" in named else [])]
+    return sorted(raced, key=lambda name: name not in named)
 
 
 def _more_data(curve: Sequence[tuple[float, float, float]], word: str) -> str:
@@ -145,6 +176,10 @@ def _more_data(curve: Sequence[tuple[float, float, float]], word: str) -> str:
     )
 
 
+_SHARE_OF_WORK = {"finetune-top": 0.4, "finetune-deep": 0.8}
+"""Of a whole network's training, roughly: what is frozen is computed once."""
+
+
 class Trial:
     """Trying a strategy out on a fold of the training images."""
 
@@ -152,6 +187,21 @@ class Trial:
         self, network: Network, data: ImageData, options: TransferOptions, runtime: Runtime, found: Study
     ) -> None:
         self.network, self.data, self.options, self.runtime, self.study = network, data, options, runtime, found
+
+    @cached_property
+    def seconds_per_image(self) -> float:
+        """What training the whole network takes for an image, by trying one batch."""
+        network = self.runtime.prepare(copy.deepcopy(self.network)).requires_grad_(True)
+        batch = next(iter(self.runtime.batches(self.data.train, self.options.batch_size)))
+        for _ in range(2):  # the first pass also chooses kernels
+            start = time.perf_counter()
+            network(batch.images).sum().backward()
+        return (time.perf_counter() - start) / len(batch)
+
+    def expected_seconds(self, strategy: str, fold: int) -> float:
+        """About how long a trial is going to take."""
+        images = len(self.study.parts[fold][0])
+        return _SHARE_OF_WORK.get(strategy, 1.0) * self.options.epochs * images * self.seconds_per_image
 
     def key(self) -> str:
         """What the scores depend on."""

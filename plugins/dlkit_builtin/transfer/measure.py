@@ -64,9 +64,15 @@ class Measurements:
         return {**vars(self), "size": self.size, "similarity": self.similarity}
 
 
-def measure(study: Study, backbone: Backbone, best_stage: str) -> Measurements:
-    """Measure from a study that has the top features."""
-    targets = study.targets
+def measure(study: Study, targets: Targets, backbone: Backbone, best_stage: str) -> Measurements:
+    """Measure.
+
+    Args:
+        study: has the top features of all labelled training images, or of some.
+        targets: of all of them.
+        backbone: with its source classifier, where it has one.
+        best_stage: where a linear probe does best.
+    """
     per_class, imbalance = _per_class(targets)
     confidence, information = _source_view(study, backbone)
     return Measurements(

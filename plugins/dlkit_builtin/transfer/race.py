@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,76 +50,72 @@ class Diary:
             write_json(self._path, {"key": self._key, "entries": self._entries})
 
 
-def race(
-    known: Sequence[Candidate],
-    strategies: Sequence[str],
-    parts: Sequence[Fold],
-    try_out: TryOut,
-    *,
-    judge: Judge,
-    budget: float,
-    diary: Diary,
-    say: Callable[[str], None],
-) -> list[Candidate]:
-    """Try strategies on one fold after the other; those that cannot win any more are not tried further.
+@dataclass
+class Race:
+    """Strategies are tried on one fold after the other; those that cannot win any more are tried no further.
 
-    Args:
+    Attributes:
         known: candidates whose scores are complete, the cheapest first.
-        strategies: those to try, the cheapest first.
         parts: the folds, the same ones by which ``known`` were estimated.
         try_out: does it.
+        expected_seconds: of a strategy's first trial; later ones are expected to take as long as it did.
         judge: says who cannot win any more.
-        budget: seconds; the last trial may not be expected to end after it.
+        budget: seconds; no trial begins that is expected to end after it.
         diary: what was tried before.
         say: told what happens.
-
-    Returns:
-        All candidates, the cheapest first.
     """
-    running = [Candidate(strategy=name, scores=np.full(len(known[0].scores), np.nan)) for name in strategies]
-    stopped: set[str] = set()
-    spent = 0.0
-    for fold, (_, test) in enumerate(parts):
-        for place, candidate in enumerate(running):
-            everyone = [*known, *running]
-            if candidate.strategy in stopped:
-                continue
-            reason = _reason_to_stop(candidate, everyone, judge, spent, budget, fold)
-            if reason:
-                stopped.add(candidate.strategy)
-                running[place] = replace(candidate, note=reason)
-                say(f"{candidate.strategy}: {reason}")
-                continue
-            scores, seconds = _trial(candidate.strategy, fold, try_out, diary)
-            spent += seconds
-            filled = candidate.scores.copy()
-            filled[test] = scores
-            running[place] = replace(candidate, scores=filled, seconds=candidate.seconds + seconds)
-            say(f"{candidate.strategy}, fold {fold + 1} of {len(parts)}: {running[place].value:.3f} ({seconds:.0f} s)")
-    return [*known, *running]
 
+    known: Sequence[Candidate]
+    parts: Sequence[Fold]
+    try_out: TryOut
+    expected_seconds: Callable[[str, int], float]
+    judge: Judge
+    budget: float
+    diary: Diary
+    say: Callable[[str], None] = lambda _: None
+    spent: float = 0.0
 
-def _reason_to_stop(
-    candidate: Candidate, everyone: Sequence[Candidate], judge: Judge, spent: float, budget: float, fold: int
-) -> str:
-    if judge.cannot_win(candidate, everyone):
-        return f"Stopped after {_folds(fold)}: it cannot be expected to win." if fold else "It cannot win."
-    expected = candidate.seconds / fold if fold else 0.0
-    if spent + expected > budget:
-        return f"The budget was spent after {_folds(fold)}." if fold else "The budget was spent before its turn."
-    return ""
+    def run(self, strategies: Sequence[str]) -> list[Candidate]:
+        """Race them, the cheapest first; all candidates, ``known`` first."""
+        running = [Candidate(strategy=name, scores=np.full(len(self.known[0].scores), np.nan)) for name in strategies]
+        stopped: set[str] = set()
+        for fold in range(len(self.parts)):
+            for place, candidate in enumerate(running):
+                if candidate.strategy in stopped:
+                    continue
+                reason = self._reason_to_stop(candidate, [*self.known, *running], fold)
+                if reason:
+                    stopped.add(candidate.strategy)
+                    running[place] = replace(candidate, note=reason)
+                    self.say(f"{candidate.strategy}: {reason}")
+                else:
+                    running[place] = self._tried(candidate, fold)
+        return [*self.known, *running]
 
+    def _reason_to_stop(self, candidate: Candidate, everyone: Sequence[Candidate], fold: int) -> str:
+        after = f"{fold} fold{'' if fold == 1 else 's'}"
+        if self.judge.cannot_win(candidate, everyone):
+            return f"Stopped after {after}: it cannot be expected to win." if fold else "It cannot win."
+        if self.diary.get(candidate.strategy, fold) is not None:
+            return ""
+        due = candidate.seconds / fold if fold else self.expected_seconds(candidate.strategy, fold)
+        if self.spent + due <= self.budget:
+            return ""
+        return f"The budget was spent after {after}." if fold else f"Not within the budget: a fold takes {due:.0f} s."
 
-def _folds(count: int) -> str:
-    return f"{count} fold{'' if count == 1 else 's'}"
-
-
-def _trial(strategy: str, fold: int, try_out: TryOut, diary: Diary) -> tuple[list[float], float]:
-    kept = diary.get(strategy, fold)
-    if kept is not None:
-        return kept
-    start = time.perf_counter()
-    scores = try_out(strategy, fold).tolist()
-    seconds = time.perf_counter() - start
-    diary.put(strategy, fold, scores, seconds)
-    return scores, seconds
+    def _tried(self, candidate: Candidate, fold: int) -> Candidate:
+        """The candidate with its scores on one fold more."""
+        kept = self.diary.get(candidate.strategy, fold)
+        if kept is None:
+            start = time.perf_counter()
+            scores = self.try_out(candidate.strategy, fold).tolist()
+            seconds = time.perf_counter() - start
+            self.diary.put(candidate.strategy, fold, scores, seconds)
+        else:
+            scores, seconds = kept
+        self.spent += seconds
+        filled = candidate.scores.copy()
+        filled[self.parts[fold][1]] = scores
+        after = replace(candidate, scores=filled, seconds=candidate.seconds + seconds)
+        self.say(f"{after.strategy}, fold {fold + 1} of {len(self.parts)}: {after.value:.3f} ({seconds:.0f} s)")
+        return after
