@@ -6,18 +6,13 @@ nothing heavy.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dlkit.lazy import loader
 
 if TYPE_CHECKING:
     from dlkit.api import Model, load, train
 
 __version__ = "0.1.0"
 __all__ = ["Model", "__version__", "load", "train"]
-
-
-def __getattr__(name: str) -> Any:
-    if name in ("Model", "load", "train"):
-        from dlkit import api
-
-        return getattr(api, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = loader(__name__, {"Model": "api", "load": "api", "train": "api"})

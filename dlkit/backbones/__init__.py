@@ -5,10 +5,11 @@ Names are loaded on first use, so that options need no torch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dlkit.backbones.card import BackboneCard
 from dlkit.backbones.options import BackboneOptions
+from dlkit.lazy import loader
 
 if TYPE_CHECKING:
     from dlkit.backbones.backbone import Backbone, Stage, Tap
@@ -26,20 +27,15 @@ __all__ = [
     "restore_backbone",
 ]
 
-_HOMES = {
-    "Backbone": "backbone",
-    "Stage": "backbone",
-    "Tap": "backbone",
-    "build_backbone": "build",
-    "fetched_form": "build",
-    "image_form": "build",
-    "restore_backbone": "build",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = loader(
+    __name__,
+    {
+        "Backbone": "backbone",
+        "Stage": "backbone",
+        "Tap": "backbone",
+        "build_backbone": "build",
+        "fetched_form": "build",
+        "image_form": "build",
+        "restore_backbone": "build",
+    },
+)

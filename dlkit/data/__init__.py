@@ -5,8 +5,9 @@ Importing this package, ``dlkit.data.spec`` and ``dlkit.data.names`` is light; t
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dlkit.lazy import loader
 
 if TYPE_CHECKING:
     from dlkit.data.data import BadImage, Duplicate, ImageData, Split, to_pixels
@@ -26,20 +27,17 @@ __all__ = [
     "to_pixels",
 ]
 
-_HOME = {
-    "BadImage": "data",
-    "DataSpec": "spec",
-    "Duplicate": "data",
-    "ImageData": "data",
-    "Normalization": "spec",
-    "Split": "data",
-    "load_data": "load",
-    "read_images": "read",
-    "to_pixels": "data",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = loader(
+    __name__,
+    {
+        "BadImage": "data",
+        "DataSpec": "spec",
+        "Duplicate": "data",
+        "ImageData": "data",
+        "Normalization": "spec",
+        "Split": "data",
+        "load_data": "load",
+        "read_images": "read",
+        "to_pixels": "data",
+    },
+)

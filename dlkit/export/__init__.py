@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dlkit.lazy import loader
 
 if TYPE_CHECKING:
     from dlkit.export.exporting import ExportReport, RawInput, export
@@ -11,11 +12,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ExportReport", "RawInput", "export", "export_run"]
 
-_HOMES = {"ExportReport": "exporting", "RawInput": "exporting", "export": "exporting", "export_run": "run_export"}
-
-
-def __getattr__(name: str) -> Any:
-    # Lazy, so that the light modules in here (formats, metadata) are importable without torch.
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(name)
+__getattr__ = loader(
+    __name__, {"ExportReport": "exporting", "RawInput": "exporting", "export": "exporting", "export_run": "run_export"}
+)

@@ -5,21 +5,14 @@ Names are loaded on first use, so that options need no torch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dlkit.features.options import FeatureOptions
+from dlkit.lazy import loader
 
 if TYPE_CHECKING:
     from dlkit.features.extraction import Features, extract
 
 __all__ = ["FeatureOptions", "Features", "extract"]
 
-_HOMES = {"Features": "extraction", "extract": "extraction"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = loader(__name__, {"Features": "extraction", "extract": "extraction"})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dlkit.lazy import loader
 
 if TYPE_CHECKING:
     from dlkit.predict.inputs import collect_images
@@ -13,17 +14,13 @@ if TYPE_CHECKING:
 
 __all__ = ["OnnxPredictor", "Predictor", "TechniquePredictor", "collect_images", "predict"]
 
-_HOMES = {
-    "OnnxPredictor": "onnx_predictor",
-    "Predictor": "predictors",
-    "TechniquePredictor": "predictors",
-    "collect_images": "inputs",
-    "predict": "predicting",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # Lazy, so that the light modules in here are importable without torch, and an ONNX model without onnx's rivals.
-    if name in _HOMES:
-        return getattr(import_module(f"dlkit.predict.{_HOMES[name]}"), name)
-    raise AttributeError(name)
+__getattr__ = loader(
+    __name__,
+    {
+        "OnnxPredictor": "onnx_predictor",
+        "Predictor": "predictors",
+        "TechniquePredictor": "predictors",
+        "collect_images": "inputs",
+        "predict": "predicting",
+    },
+)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dlkit.lazy import loader
 
 if TYPE_CHECKING:
     from dlkit.run.run import Run, open_run
 
 __all__ = ["Run", "open_run"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from dlkit.run import run
-
-        return getattr(run, name)
-    raise AttributeError(name)
+__getattr__ = loader(__name__, {"Run": "run", "open_run": "run"})

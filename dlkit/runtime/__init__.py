@@ -5,7 +5,9 @@ Names are loaded on first use, so that the light submodules (``schedule``, ``sig
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dlkit.lazy import loader
 
 if TYPE_CHECKING:
     from dlkit.runtime.batches import Batch
@@ -16,20 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "FitResult", "MemoryEstimate", "Normalize", "Runtime", "count_parameters", "estimate_memory"]
 
-_HOMES = {
-    "Batch": "batches",
-    "FitResult": "phase",
-    "MemoryEstimate": "memory",
-    "Normalize": "normalize",
-    "Runtime": "runtime",
-    "count_parameters": "memory",
-    "estimate_memory": "memory",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = loader(
+    __name__,
+    {
+        "Batch": "batches",
+        "FitResult": "phase",
+        "MemoryEstimate": "memory",
+        "Normalize": "normalize",
+        "Runtime": "runtime",
+        "count_parameters": "memory",
+        "estimate_memory": "memory",
+    },
+)

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 HEAVY = {"torch", "numpy", "PIL", "rich", "matplotlib", "sklearn", "scipy", "torchvision", "timm", "onnx", "jinja2"}
+HEAVY |= {"captum", "skops", "skl2onnx", "onnxruntime", "safetensors", "skimage"}
 
 
 @pytest.mark.parametrize(
@@ -17,10 +18,17 @@ HEAVY = {"torch", "numpy", "PIL", "rich", "matplotlib", "sklearn", "scipy", "tor
         ["list"],
         ["list", "datasets"],
         ["info", "autoencoder"],
+        ["info", "transfer"],
+        ["info", "ensemble"],
         ["plugins"],
         ["train", "--help"],
         ["train", "autoencoder", "--help"],
         ["autoencoder", "--help-all"],
+        ["transfer", "--help-all"],
+        ["train", "classifier", "--help"],
+        ["features", "--classifier", "knn", "--folds", "x"],
+        ["search", "--help"],
+        ["cache", "--help"],
         ["autoencoder", "--epochs", "x"],
         ["autoencoder", "--epocs", "3"],
         ["nothing-of-the-kind"],
