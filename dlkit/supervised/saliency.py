@@ -72,6 +72,7 @@ def saliency_picture(
     *,
     axis: int = 1,
     files: Sequence[str] | None = None,
+    probabilities: Tensor | None = None,
 ) -> Picture | None:
     """A few images, each beside itself with the places marked that speak for the network's answer.
 
@@ -80,14 +81,16 @@ def saliency_picture(
         labels: int ``(B,)``, the right classes, −1 where unknown; None where all are.
         classes: names of the logits.
         files: the images' names, shown below.
+        probabilities: ``(B, K)`` that the module gives for the images, where they are known already.
 
     Returns:
         None where the layer's output has no places.
     """
-    with torch.inference_mode():
-        probabilities = module(images).float().softmax(1)
+    if probabilities is None:
+        with torch.inference_mode():
+            probabilities = module(images).float().softmax(1)
     confidence, answers = (each.clone() for each in probabilities.max(1))
-    maps = saliency_maps(module, layer, images, answers, axis)
+    maps = saliency_maps(module, layer, images, answers.to(images.device), axis)
     if maps is None:
         return None
     pairs, captions = [], []

@@ -38,7 +38,10 @@ def outputs_of(technique: Transfer, split: Split, runtime: Runtime) -> Tensor:
 
 
 def features_of(technique: Transfer, split: Split, runtime: Runtime) -> NDArray[np.float32]:
-    """The features of a split that the head sees, ``(N, D)``."""
-    network = technique.network.eval()
-    found = extract(network.backbone, split, network.taps, runtime, technique.options)
-    return np.concatenate([found[tap] for tap in network.taps], 1)
+    """The features of a split that the head sees, ``(N, D)``; figures and pictures want the same ones."""
+    if split not in technique.kept:
+        network = technique.network.eval()
+        found = extract(network.backbone, split, network.taps, runtime, technique.options)
+        technique.kept[split] = np.concatenate([found[tap] for tap in network.taps], 1)
+    features: NDArray[np.float32] = technique.kept[split]
+    return features

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dlkit.features import extract
 from dlkit.report import Picture, label_plots
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from dlkit.runtime import Runtime
     from dlkit_builtin.transfer.technique import Transfer
 
-LOOKED_AT = 8
+LOOKED_AT = 6
 """Images on which the places that matter are marked."""
 
 
@@ -33,13 +34,14 @@ def pictures(technique: Transfer, data: ImageData, runtime: Runtime) -> Iterator
         taps = technique.network.taps
         found = extract(technique.before, split, taps, runtime, technique.options)
         before = np.concatenate([found[tap] for tap in taps], 1)
+    outputs = outputs_of(technique, split, runtime)
     yield from supervised_pictures(
-        outputs_of(technique, split, runtime),
+        outputs,
         data,
         features_after=features_of(technique, split, runtime),
         features_before=before,
         titles=("pretrained", "fine-tuned") if before is not None else ("before", "pretrained features"),
-        saliency=_where_it_looks(technique, data, runtime),
+        saliency=_where_it_looks(technique, data, outputs, runtime),
         seed=runtime.derive("feature space") % 2**32,
     )
 
@@ -71,7 +73,7 @@ def _word(technique: Transfer) -> str:
     return words[technique.spec.target]
 
 
-def _where_it_looks(technique: Transfer, data: ImageData, runtime: Runtime) -> Picture | None:
+def _where_it_looks(technique: Transfer, data: ImageData, outputs: Tensor, runtime: Runtime) -> Picture | None:
     """Places that speak for the answer, at the last stage that is a map."""
     network, split = technique.network, data.held_out
     stages = [stage for stage in network.backbone.stages if stage.module]
@@ -80,9 +82,17 @@ def _where_it_looks(technique: Transfer, data: ImageData, runtime: Runtime) -> P
     names = {tap.stage for tap in network.taps}
     seen = [stage for stage in stages if stage.name in names] or stages
     generator = runtime.generator("where it looks", device="cpu")
-    shown = split.subset(torch.randperm(len(split), generator=generator)[:LOOKED_AT].sort().values)
+    chosen = torch.randperm(len(split), generator=generator)[:LOOKED_AT].sort().values
+    shown = split.subset(chosen)
     layer: Any = network.backbone.network.get_submodule(seen[-1].module)
     images = shown.pixels().to(runtime.device)
     return saliency_picture(
-        network.eval(), layer, images, shown.labels, technique.spec.classes, axis=seen[-1].axis, files=shown.files
+        network.eval(),
+        layer,
+        images,
+        shown.labels,
+        technique.spec.classes,
+        axis=seen[-1].axis,
+        files=shown.files,
+        probabilities=outputs[chosen],
     )

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from torch import Tensor, nn
+from torch.utils.weak import WeakIdKeyDictionary
 
 from dlkit.backbones import Backbone, Tap, build_backbone, restore_backbone
 from dlkit.backbones.backbone import TOP
@@ -66,6 +67,7 @@ class Transfer:
         self.stages: Sequence[Mapping[str, Any]] = ()
         self.before: Backbone | None = None
         self.seconds, self.trainable = 0.0, 0
+        self.kept: Any = WeakIdKeyDictionary()  # split → features, while the split lives
 
     def plan(self) -> Sequence[PhasePlan]:
         """The phases with gradients; those of ``auto`` are not known before it has chosen."""
@@ -81,6 +83,7 @@ class Transfer:
         """Carry out the strategy; ``auto`` chooses it first, and keeps why in ``advice.json``."""
         start = time.perf_counter()
         network = runtime.prepare(self.network)
+        self.kept.clear()
         network.eval().objective.learn(data.train)
         for notice in network.backbone.origin.notices:
             runtime.warn(notice)
