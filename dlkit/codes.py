@@ -11,8 +11,9 @@ from torch import Tensor
 
 from dlkit.errors import UsageError
 from dlkit.files import atomic_path
+from dlkit.loading import load_for
 from dlkit.runtime import Runtime
-from dlkit.session import load_for, ready
+from dlkit.session import ready
 from dlkit.technique import Encodes
 
 if TYPE_CHECKING:

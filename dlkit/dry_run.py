@@ -6,9 +6,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from dlkit.data.spec import LABEL_WORDS
+from dlkit.loading import load_training_data
 from dlkit.options import TrainOptions
 from dlkit.runtime import Runtime, count_parameters, estimate_memory
-from dlkit.session import build_technique, load_training_data
+from dlkit.session import build_technique
 
 if TYPE_CHECKING:
     from dlkit.data.spec import DataSpec

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from dlkit import session
 from dlkit.errors import UsageError
 from dlkit.files import write_json
+from dlkit.loading import load_training_data
 from dlkit.metrics import Metric, Metrics, Row, Table
 from dlkit.options.values import Fold
 from dlkit.report import write_report
@@ -70,7 +71,7 @@ def _train_all(plans: Sequence[Settings], kind: Kind, names: Sequence[str], disp
     data = None
     if kind == "seeds":  # the same for all
         Runtime(plans[0].runtime, display)  # before anything is computed
-        data = session.load_training_data(plans[0], display)
+        data = load_training_data(plans[0], display)
     done: list[Run] = []
     try:
         for number, (plan, name) in enumerate(zip(plans, names, strict=True), start=1):

@@ -21,13 +21,14 @@ from dlkit.data import load_data, read_images, to_pixels
 from dlkit.data.digests import digests
 from dlkit.errors import DataError, DlkitError, UsageError
 from dlkit.files import read_json
+from dlkit.loading import load_for
 from dlkit.metrics import Metric, Metrics
 from dlkit.report.label_plots import captioned
 from dlkit.report.style import short
 from dlkit.run.model_files import PLAIN
 from dlkit.runtime import Runtime
 from dlkit.runtime.checkpoint import write_tensors
-from dlkit.session import load_for, ready
+from dlkit.session import ready
 from dlkit.supervised.pixels import small_pixels
 from dlkit.technique import Encodes
 

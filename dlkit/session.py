@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from dlkit.data import load_data
 from dlkit.data.describe import problems
 from dlkit.data.resolve import catalog, source_of
-from dlkit.data.spec import LABEL_SAYS
 from dlkit.discovery import registry
 from dlkit.errors import DataError, DlkitError, Interrupted, UsageError
 from dlkit.files import user_path, write_json
+from dlkit.loading import beside_own, load_for, load_training_data
 from dlkit.metrics import Metrics
 from dlkit.options import TrainOptions
 from dlkit.report import Picture, plots, save_pictures, write_report
@@ -138,7 +137,7 @@ def evaluate(run: Run, display: Display, *, data: str | None = None, runtime: Ru
     loaded = load_for(run, display, data=data)
     if data is None:
         return technique.evaluate(loaded, runtime)
-    metrics = technique.evaluate(_beside_own(run, loaded, display), runtime)
+    metrics = technique.evaluate(beside_own(run, loaded, display), runtime)
     return dataclasses.replace(metrics, rows=tuple(row for row in metrics if row.split == "test"))
 
 
@@ -151,39 +150,6 @@ def ready(run: Run, runtime: Runtime) -> Technique[Any]:
     technique = run.load_technique()
     runtime.prepare(technique.inference_module())
     return technique
-
-
-def load_for(run: Run, display: Display, *, data: str | None = None) -> ImageData:
-    """The run's own data, or other data brought into the same form; what is odd about it is told.
-
-    Raises:
-        DataError: it cannot be read, or does not fit.
-    """
-    options = run.settings.data if data is None else dataclasses.replace(run.settings.data, data=data)
-    loaded = load_data(
-        options,
-        like=run.spec,
-        drop_unknown=not run.settings.card.needs_labels,
-        progress=display,
-        workers=run.settings.runtime.workers,
-    )
-    for notice in loaded.notices:
-        display.warn(notice)
-    if data is None and loaded.spec.fingerprint != run.spec.fingerprint:
-        display.warn(f"The data {options.data!r} has changed since {run.name} was trained on it.")
-    return loaded
-
-
-def _beside_own(run: Run, other: ImageData, display: Display) -> ImageData:
-    """Other data's held-out images as the test split, the run's own training images as the train split."""
-    nothing = torch.zeros(0, dtype=torch.int64)
-    try:
-        train = load_for(run, display).train
-    except DataError as error:
-        display.warn(f"No baselines are fitted: the run's own data cannot be read. {error.message}")
-        train = other.train.subset(nothing)
-    test = other.held_out.renamed("test")
-    return dataclasses.replace(other, train=train, val=other.val.subset(nothing), test=test)
 
 
 def _carry_out(run: Run, technique: Technique[Any], data: ImageData, runtime: Runtime, display: Display) -> None:
@@ -244,31 +210,6 @@ def _note_failure(run: Run, error: BaseException) -> None:
         run.set_status("failed", error=f"{type(error).__name__}: {error}")
     except DlkitError:
         return  # a full disk, say: the error under way tells more than that its record failed
-
-
-def load_training_data(settings: Settings, display: Display) -> ImageData:
-    """The data that the settings name, fit for training; what is odd about it is told.
-
-    Raises:
-        DataError: it cannot be read, or lacks the labels that the technique needs.
-    """
-    form = settings.card.form(settings.options)
-    data = load_data(settings.data, form=form, progress=display, workers=settings.runtime.workers)
-    for notice in data.notices:
-        display.warn(notice)
-    card, target = settings.card, data.spec.target
-    if card.needs_labels and not data.spec.classes:
-        raise DataError(
-            f"{card.name} needs labels, which {settings.data.data!r} has not.",
-            "Put the images in one folder per class, or give a manifest with a label column.",
-        )
-    if card.needs_labels and target not in card.targets:
-        able = " or ".join(LABEL_SAYS[kind] for kind in card.targets)
-        raise DataError(
-            f"{card.name} learns from {able}; the labels of {settings.data.data!r} are {LABEL_SAYS[target]}.",
-            f"--target says how they are taken: {', '.join(card.targets)}.",
-        )
-    return data
 
 
 def _anchored(settings: Settings) -> Settings:

@@ -24,6 +24,7 @@ from dlkit.discovery import registry
 from dlkit.display import Display
 from dlkit.dry_run import dry_run
 from dlkit.errors import DataError, Interrupted, TrainingError, UsageError
+from dlkit.loading import load_training_data
 from dlkit.run import Run, open_run
 from dlkit.settings import Settings, resolve
 
@@ -380,7 +381,7 @@ def test_weights_at_the_start_depend_on_the_seed_only(settings: Any, shapes_npz:
     from dlkit.runtime import Runtime
 
     made = settings()
-    spec = session.load_training_data(made, QUIET).spec
+    spec = load_training_data(made, QUIET).spec
 
     def start(seed: int) -> nn.Module:
         runtime = Runtime(replace(made.runtime, seed=seed))
@@ -395,9 +396,9 @@ def test_weights_at_the_start_depend_on_the_seed_only(settings: Any, shapes_npz:
 def test_labels_of_a_kind_that_the_technique_cannot_learn_from_are_refused(settings: Any, tmp_path: Path) -> None:
     np.savez(tmp_path / "n.npz", images=np.zeros((20, 8, 8), np.uint8), labels=np.linspace(0, 1, 20))
     chosen = settings(data=str(tmp_path / "n.npz"))
-    assert session.load_training_data(chosen, QUIET).spec.target == "number"  # it needs no labels
+    assert load_training_data(chosen, QUIET).spec.target == "number"  # it needs no labels
     card = replace(chosen.card, needs_labels=True)
     with pytest.raises(DataError, match=r"learns from one class per image; the labels of .* are numbers"):
-        session.load_training_data(replace(chosen, card=card), QUIET)
+        load_training_data(replace(chosen, card=card), QUIET)
     either = replace(card, targets=("classes", "number"))
-    assert session.load_training_data(replace(chosen, card=either), QUIET).spec.target == "number"
+    assert load_training_data(replace(chosen, card=either), QUIET).spec.target == "number"

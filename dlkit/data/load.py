@@ -53,22 +53,55 @@ def load_data(
             training image is left, or ``like`` does not know one of the classes.
     """
     display = progress or Display(quiet=True)
-    listing = _listing(options, like, display)
+    listing = _listing(options, like, display, drop_unknown=drop_unknown)
     source = source_of(options.data)
+    own = like is None or like.source == source
+    if own and options.fold is not None:
+        listing = with_fold(listing, options.fold, strata(listing), options.split_seed)
     if workers is not None and isinstance(listing.images, FileImages):
         listing.images.workers = workers
+    splits = _splits(listing, options, own=own)
+    survey = listing.images.survey(display)
+    spec = _spec(listing, survey, options, like, source) if form is None else _formed(listing, survey, options, form)
+    wanted = None if like is not None or options.normalize == "none" else Statistics()
+    parts = _read(listing, splits, spec, options, wanted, display)
+    if like is None and len(parts["train"].kept) == 0:
+        raise _no_training_images(listing, parts["train"])
+    if wanted is not None:
+        spec = replace(spec, normalization=wanted.normalization(options.normalize))
+    chosen = like is None and form is None and options.image_size is None
+    return _Assembly(listing, survey, spec, parts).data(mixed_sizes=chosen)
+
+
+def _listing(options: DataOptions, like: DataSpec | None, display: Display, *, drop_unknown: bool) -> Listing:
+    """The images, their labels interpreted and numbered as ``like``'s are, or as the options say.
+
+    Raises:
+        DataError: there is no such data, or no image; its labels are not that; ``--label`` for data without columns.
+    """
+    listing = resolve(options.data, display, options.label, label_needed=like is None)
+    if options.label and like is None and not listing.columns:
+        raise DataError(
+            f"--label {','.join(options.label)}: {listing.name} has no columns.",
+            "It chooses columns of a CSV manifest.",
+        )
+    listing = interpret(listing, like.target if like is not None and like.classes else options.target)
     if len(listing.images) == 0:
         raise DataError(f"{listing.name}: no images.")
     if like is not None:
         listing = relabel(listing, like, drop_unknown=drop_unknown)
-    own = like is None or like.source == source
-    if own and options.fold is not None:
-        listing = with_fold(listing, options.fold, strata(listing), options.split_seed)
-    splits = _splits(listing, options, own=own)
-    survey = listing.images.survey(display)
-    spec = _spec(listing, survey, options, like, source) if form is None else _formed(listing, survey, options, form)
+    return listing
+
+
+def _read(
+    listing: Listing, splits: Ints, spec: DataSpec, options: DataOptions, wanted: Statistics | None, display: Display
+) -> dict[str, Examined]:
+    """Every image, once; ``wanted`` collects the statistics of the train split.
+
+    Raises:
+        DataError: some cannot be read, unless they are to be skipped.
+    """
     in_memory = fits_in_memory(spec, len(listing.images), options.in_memory)
-    wanted = None if like is not None or options.normalize == "none" else Statistics()
     parts = {}
     with display.progress("Reading images", len(listing.images), "images") as bar:
         for number, name in enumerate(SPLITS):
@@ -81,27 +114,7 @@ def load_data(
                 progress=bar,
             )
     _refuse_bad([bad for part in parts.values() for bad in part.bad], options)
-    if like is None and len(parts["train"].kept) == 0:
-        raise _no_training_images(listing, parts["train"])
-    if wanted is not None:
-        spec = replace(spec, normalization=wanted.normalization(options.normalize))
-    chosen = like is None and form is None and options.image_size is None
-    return _Assembly(listing, survey, spec, parts).data(mixed_sizes=chosen)
-
-
-def _listing(options: DataOptions, like: DataSpec | None, display: Display) -> Listing:
-    """The images, their labels interpreted as ``like``'s are, or as the options say.
-
-    Raises:
-        DataError: there is no such data, its labels are not that, or ``--label`` is for data without columns.
-    """
-    listing = resolve(options.data, display, options.label, label_needed=like is None)
-    if options.label and like is None and not listing.columns:
-        raise DataError(
-            f"--label {','.join(options.label)}: {listing.name} has no columns.",
-            "It chooses columns of a CSV manifest.",
-        )
-    return interpret(listing, like.target if like is not None and like.classes else options.target)
+    return parts
 
 
 def _no_training_images(listing: Listing, train: Examined) -> DataError:

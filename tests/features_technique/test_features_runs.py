@@ -16,9 +16,9 @@ from torch.nn import functional as F
 
 from dlkit.cli.main import main
 from dlkit.errors import UsageError
+from dlkit.loading import load_for
 from dlkit.run import open_run
 from dlkit.runtime import Runtime
-from dlkit.session import load_for
 from dlkit.technique import State
 
 WORDS = ["--random-init", "--image-size", "32", "--channels", "3", "--threads", "1", "--quiet", "--no-cache"]
