@@ -24,7 +24,7 @@ def measurements(**changes: object) -> Measurements:
 
 
 def judge(reference: Candidate, *named: str) -> Judge:
-    return Judge(reference, named)
+    return Judge(reference, named, per_class=25)
 
 
 def test_advantage_is_that_of_the_pairs_with_one_won_and_one_lost_besides() -> None:
@@ -46,7 +46,7 @@ def test_expectation_is_the_posterior_mean() -> None:
     probe, tuned = candidate("linear-probe", [1.0, 0.0] * 20), candidate("finetune", [1.0, 1.0, 1.0, 0.0] * 10)
     mean, error = tuned.over(probe)
     grid = np.linspace(-0.5, 0.5, 20001)
-    for named, prior in (((), -HANDICAP), (("finetune",), 0.0)):
+    for named, prior in (((), -HANDICAP / 5), (("finetune",), 0.0)):
         weight = norm.pdf(grid, prior, TRUST) * norm.pdf(mean, grid, error)
         assert judge(probe, *named).expected(tuned) == pytest.approx((grid * weight).sum() / weight.sum(), abs=1e-6)
 

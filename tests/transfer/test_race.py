@@ -36,7 +36,7 @@ def run(tries: Tries, share: float, *, budget: float = 1e9, diary: Diary | None 
         parts=PARTS,
         try_out=tries,
         expected_seconds=lambda *_: 1.0,
-        judge=Judge(probes[0], tuple(tries.share)),
+        judge=Judge(probes[0], tuple(tries.share), 25),
         budget=budget,
         diary=diary or Diary(None, ""),
     )
@@ -45,7 +45,7 @@ def run(tries: Tries, share: float, *, budget: float = 1e9, diary: Diary | None 
 
 
 def choice(found: list[Candidate]) -> str:
-    return Judge(found[0], ("finetune", "lp-ft")).choose(found).strategy
+    return Judge(found[0], ("finetune", "lp-ft"), 25).choose(found).strategy
 
 
 def tried(found: list[Candidate]) -> int:

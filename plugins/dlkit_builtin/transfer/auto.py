@@ -89,7 +89,7 @@ def advise(
     measurements = measure(found, total, network.backbone, max(stages, key=lambda stage: stage.probe).stage)
     trial = Trial(network, data, options, runtime, found)
     probes = [*_probes(found), _mlp_head(trial)]
-    judge = Judge(probes[0], CELLS[measurements.size, measurements.similarity][1])
+    judge = Judge(probes[0], CELLS[measurements.size, measurements.similarity][1], measurements.per_class)
     candidates = _raced(probes, judge, trial, diary)
     best = judge.choose(candidates)
     word = WORDS[data.spec.target]
