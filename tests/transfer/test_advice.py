@@ -110,6 +110,7 @@ def test_words_mark_the_cell_and_name_every_candidate() -> None:
     assert text.count("→") == 2  # the cell and the candidate
     assert "lp-ft          not tried: Late." in text
     assert "accuracy 0.900" in text
+    assert "top    0.900  0.600 – 1.000  0.800   0.100" in text
     assert max(map(len, lines(advice))) <= 110
     plain = advice.to_json()
     assert plain["candidates"][1]["value"] is None

@@ -21,6 +21,8 @@ def lines(advice: Advice) -> Iterator[str]:
     for reason in advice.reasons:
         yield from wrap(reason, 100, subsequent_indent="  ")
     yield ""
+    yield from stages(advice)
+    yield ""
     yield "By cross-validation, and the advantage over the linear probe to expect, in points:"
     for candidate in advice.candidates:
         yield _row(candidate, candidate.strategy == advice.choice, advice.expected.get(candidate.strategy, 0.0))
@@ -41,6 +43,19 @@ def table(advice: Advice) -> Iterator[str]:
             texts = [cell[number] if number < len(cell) else "" for cell in cells]
             head = f"{size} data" if number == 0 else ""
             yield f"{head:<13}" + "".join(f"{text:<{_WIDTH + 3}}" for text in texts).rstrip()
+
+
+def stages(advice: Advice) -> Iterator[str]:
+    """What simple models make of each stage's features, the first stage first."""
+    width = max(len("stage"), *(len(row.stage) for row in advice.stages))
+    yield f"{'stage':<{width}}  linear probe            kNN    LogME  H-score"
+    for row in advice.stages:
+        low, high = row.probe_interval
+        h_score = "" if row.h_score is None else f"{row.h_score:7.2f}"
+        yield (
+            f"{row.stage:<{width}}  {row.probe:.3f}  {low:5.3f} – {high:5.3f}  {row.neighbours:.3f}  {row.logme:6.3f}"
+            f"  {h_score}"
+        ).rstrip()
 
 
 def _row(candidate: Candidate, chosen: bool, expected: float) -> str:
