@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from dlkit import session
+from dlkit.data.spec import LABEL_SAYS
 from dlkit.discovery import registry
 from dlkit.display import Display
 from dlkit.errors import UsageError
@@ -89,7 +90,14 @@ class Model:
         return self._apply("reconstruct", self._pixels(images))
 
     def classify(self, images: Images) -> Tensor:
-        """Images → probabilities ``(B, K)`` in the order of ``run.spec.classes``."""
+        """Images → probabilities ``(B, K)`` in the order of ``run.spec.classes``.
+
+        Raises:
+            UsageError: the run does not classify, or it learned from labels that are no classes.
+        """
+        target = self.run.spec.target
+        if target != "classes":
+            raise UsageError(f"{self.run.name} predicts {LABEL_SAYS[target]}, not classes.", "Use predict().")
         return self._apply("classify", self._pixels(images))
 
     def predict(self, images: Images) -> dict[str, Tensor]:

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from dlkit.errors import UsageError
 from dlkit.files import atomic_path
@@ -17,7 +15,6 @@ from dlkit.session import ready
 from dlkit.technique import Encodes
 
 if TYPE_CHECKING:
-    from dlkit.data import Split
     from dlkit.display import Display
     from dlkit.run import Run
 
@@ -45,7 +42,7 @@ def write_codes(
     loaded = load_for(run, display, data=data)
     splits = [split for split in (loaded.train, loaded.val, loaded.test) if len(split)]
     arrays: dict[str, Any] = {
-        "codes": np.concatenate([encode_split(technique, split, runtime).numpy() for split in splits]),
+        "codes": np.concatenate([runtime.collect(technique.encode, split).numpy() for split in splits]),
         "split": np.concatenate([np.full(len(split), split.name) for split in splits]),
     }
     if all(split.labels is not None for split in splits):
@@ -59,9 +56,3 @@ def write_codes(
     with atomic_path(target) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
     return {"path": target, "images": len(arrays["codes"]), "size": arrays["codes"].shape[1]}
-
-
-def encode_split(technique: Encodes, split: Split, runtime: Runtime, batch_size: int = 256) -> Tensor:
-    """All codes of a split, ``(N, Z)`` float32 on the CPU, in the split's order."""
-    with runtime.inference():
-        return torch.cat([technique.encode(batch.images).float().cpu() for batch in runtime.batches(split, batch_size)])

@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dlkit.baselines import wilson_interval
-from dlkit.codes import encode_split
 from dlkit.data import load_data, read_images, to_pixels
 from dlkit.data.digests import digests
 from dlkit.errors import DataError, DlkitError, UsageError
@@ -103,7 +102,7 @@ class Search:
         if kept is not None and all(len(kept.get(split.name, ())) == len(split) for split in self.splits):
             return kept
         display.info("Encoding")
-        codes = {split.name: encode_split(self._technique, split, self.runtime).flatten(1) for split in self.splits}
+        codes = {split.name: self.runtime.collect(self._technique.encode, split).flatten(1) for split in self.splits}
         if sum(each.nbytes for each in codes.values()) <= _KEPT_BYTES:
             try:
                 write_tensors(path, codes, key)

@@ -143,7 +143,7 @@ class Reconstructs(Protocol):
 
 @runtime_checkable
 class Classifies(Protocol):
-    """Capability ``classify``: images → class probabilities."""
+    """Capability ``classify``: images → class probabilities. Asked only where labels are classes."""
 
     def classify(self, images: Tensor) -> Tensor:
         """Pixels ``(B, C, H, W)`` → probabilities ``(B, K)``, rows sum to one."""

@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from sklearn.neighbors import NearestNeighbors
 
-import dlkit.search
 from dlkit.cli.main import main
 from dlkit.display import Display
 from dlkit.errors import DataError, UsageError
 from dlkit.run import open_run
+from dlkit.runtime import Runtime
 from dlkit.search import Search
 
 QUIET = Display(quiet=True)
@@ -88,8 +88,8 @@ def test_recall_is_that_of_nearest_neighbours(found: Search) -> None:
 
 def test_codes_are_kept_until_the_model_changes(run_path: Path, found: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    encode = dlkit.search.encode_split
-    monkeypatch.setattr(dlkit.search, "encode_split", lambda *words: calls.append(1) or encode(*words))
+    collect = Runtime.collect
+    monkeypatch.setattr(Runtime, "collect", lambda *words: calls.append(1) or collect(*words))
     again = Search(open_run(str(run_path)), QUIET)
     assert not calls
     assert all(torch.equal(again.codes[name], code) for name, code in found.codes.items())
@@ -141,7 +141,7 @@ def test_what_cannot_be(run_path: Path, tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_a_technique_without_codes_is_told(run_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dlkit.search, "Encodes", int)
+    monkeypatch.setattr("dlkit.search.Encodes", int)
     with pytest.raises(UsageError, match="does not encode"):
         Search(open_run(str(run_path)), QUIET)
 

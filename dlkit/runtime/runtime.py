@@ -102,6 +102,19 @@ class Runtime:
         """All images of a split in order, for evaluation; the last batch may be smaller."""
         return self.feed(split).batches(None, cut(len(split), batch_size))
 
+    def collect(self, function: Callable[[Tensor], Tensor], split: Split, batch_size: int = 250) -> Tensor:
+        """What a function of pixels ``(B, C, H, W)`` gives for all images of a split, in order and without gradients.
+
+        Returns:
+            ``(N, …)`` float32 on the CPU. Of no images it is what the function gives for none.
+
+        Raises:
+            DataError: an image cannot be read any more.
+        """
+        cuts = cut(len(split), batch_size) or [(0, 0)]
+        with self.inference():
+            return torch.cat([function(batch.images).float().cpu() for batch in self.feed(split).batches(None, cuts)])
+
     @contextmanager
     def inference(self) -> Iterator[None]:
         """No gradients, and autocast where the precision says so. Modules stay in the mode that they are in."""

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from dlkit.data import Split
     from dlkit.runtime import Batch
 
-_KINDS: dict[TargetKind, OutputKind] = {"classes": "probabilities", "multi-label": "scores", "number": "numbers"}
+OUTPUT_KINDS: dict[TargetKind, OutputKind] = {"classes": "probabilities", "multi-label": "scores", "number": "numbers"}
+"""What a technique gives, by what labels say."""
 
 
 class Objective(nn.Module):
@@ -55,7 +56,7 @@ class Objective(nn.Module):
         _refuse_misfits(spec, options)
         self.target = spec.target
         self.outputs = len(spec.classes)
-        self.kind: OutputKind = _KINDS[spec.target]
+        self.kind: OutputKind = OUTPUT_KINDS[spec.target]
         self.options = options
         if spec.target == "number":
             self.register_buffer("mean", torch.zeros(self.outputs))
@@ -132,6 +133,24 @@ class Objective(nn.Module):
         if self.target == "classes":
             return logits.softmax(1)
         return logits.sigmoid() if self.target == "multi-label" else logits * self.std + self.mean
+
+
+class Inference(nn.Module):
+    """A network as it is used: pixels in; probabilities, scores or numbers out.
+
+    Args:
+        network: pixels → logits; ``objective`` is a part of it.
+        objective: what logits mean.
+    """
+
+    def __init__(self, network: nn.Module, objective: Objective) -> None:
+        super().__init__()
+        self.network = network
+        self._activate = objective.activate  # a bound method: no second entry in the state, and copied along
+
+    def forward(self, images: Tensor) -> tuple[Tensor]:
+        """Pixels ``(B, C, H, W)`` → outputs ``(B, K)``."""
+        return (self._activate(self.network(images)),)
 
 
 def objective(spec: DataSpec, options: SupervisedOptions, train: Split | None = None) -> Objective:

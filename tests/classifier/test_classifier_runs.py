@@ -15,9 +15,11 @@ from dlkit_builtin.classifier.options import ClassifierOptions
 from dlkit_builtin.classifier.technique import Classifier
 from PIL import Image
 
+from dlkit import load
 from dlkit.cli.main import main
 from dlkit.data import load_data
 from dlkit.discovery import registry
+from dlkit.errors import UsageError
 from dlkit.options import DataOptions, RuntimeOptions
 from dlkit.runtime import Runtime
 from dlkit.technique import CAPABILITIES
@@ -79,6 +81,8 @@ def test_numbers_and_labels_end_to_end(
     assert values[0] == pytest.approx(values[1], rel=1e-4)
     assert 10_000 < values[0] < 70_000 if label == "age" else 0 <= values[0] <= 1
     dlkit("evaluate", run, "--data", tmp_path / "people.csv")
+    with pytest.raises(UsageError, match="not classes"):
+        load(run).classify(tmp_path / "0.png")
 
 
 def test_others_get_it_by_name(shapes_npz: Path) -> None:

@@ -45,6 +45,17 @@ def test_evaluation_batches(in_memory: bool, kind: torch.dtype) -> None:
     assert torch.equal(split.tensor, raw)
 
 
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_collecting_keeps_the_order_and_learns_nothing(count: int, in_memory: bool) -> None:
+    split = FakeSplit(torch.rand(count, 1, 2, 2), None, in_memory)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    found = Runtime(RuntimeOptions(device="cpu")).collect(network, split, 3)  # type: ignore[arg-type]
+    torch.testing.assert_close(found, network(split.pixels()).detach())
+    assert found.shape == (count, 3)
+    assert not found.requires_grad
+
+
 def test_reading_ahead_is_bounded_and_in_order() -> None:
     begun: list[int] = []
 

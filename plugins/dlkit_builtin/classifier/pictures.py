@@ -33,7 +33,7 @@ def pictures(technique: Classifier, data: ImageData, runtime: Runtime) -> Iterat
     split = data.held_out
     if not len(split):
         return
-    features = _collect(technique.encode, split, runtime)
+    features = runtime.collect(technique.encode, split)
     yield from supervised_pictures(
         technique.predict(split, runtime),
         data,
@@ -64,11 +64,6 @@ def _saliency(technique: Classifier, split: Split, runtime: Runtime) -> Picture 
     shown = split.subset(_spread(split, SALIENT))
     images = shown.pixels().to(runtime.device)
     return saliency_picture(network, stages[-1], images, shown.labels, technique.spec.classes, files=shown.files)
-
-
-def _collect(function: Callable[[Tensor], Tensor], split: Split, runtime: Runtime) -> Tensor:
-    with runtime.inference():
-        return torch.cat([function(batch.images).float().cpu() for batch in runtime.batches(split, 250)])
 
 
 def _filters(technique: Classifier) -> Picture:
@@ -136,7 +131,7 @@ def _planes(technique: Classifier, split: Split, runtime: Runtime) -> Iterator[P
 
     says = "what the network says of each point, and the held-out images"
     if network.size == 2:
-        places = _collect(technique.encode, split, runtime)
+        places = runtime.collect(technique.encode, split)
         yield Picture("feature-regions", "Decision regions in feature space", f"The two features: {says}.",
                       regions(_answers(of_features, runtime), places, split, technique.spec))  # fmt: skip
     if shape[0] * shape[1] * shape[2] == 2:

@@ -23,7 +23,7 @@ from dlkit.layers import initialise, l1_penalty, limit_norm
 from dlkit.metrics import Metrics
 from dlkit.runtime import Normalize
 from dlkit.supervised.mixup import mix
-from dlkit.supervised.objective import Objective, labelled
+from dlkit.supervised.objective import Inference, Objective, labelled
 from dlkit.supervised.sampling import sample_weights
 from dlkit.supervised.validation import validation
 from dlkit.technique import OutputKind, PhasePlan, State
@@ -58,18 +58,6 @@ class Network(nn.Module):
         """Pixels ``(B, C, H, W)`` → logits ``(B, K)``."""
         logits: Tensor = self.output(self.features(images))
         return logits
-
-
-class Inference(nn.Module):
-    """The network as it is used: pixels in; probabilities, scores or numbers out."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> tuple[Tensor]:
-        """Pixels ``(B, C, H, W)`` → ``(B, K)``."""
-        return (self.network.objective.activate(self.network(images)),)
 
 
 class Classifier:
@@ -171,22 +159,14 @@ class Classifier:
     def predict(self, split: Split, runtime: Runtime) -> Tensor:
         """What the network says of every image of a split, ``(N, K)`` float32 on the CPU, in order."""
         module = self.inference_module()
-        empty = torch.zeros(0, self.network.objective.outputs)
-        with runtime.inference():
-            return torch.cat([empty, *(module(batch.images)[0].float().cpu() for batch in runtime.batches(split, 250))])
+        return runtime.collect(lambda images: module(images)[0], split)
 
     def encode(self, images: Tensor) -> Tensor:
         """Pixels ``(B, C, H, W)`` → the last hidden layer's features ``(B, D)``."""
         return self.network.eval().features(images)
 
     def classify(self, images: Tensor) -> Tensor:
-        """Pixels ``(B, C, H, W)`` → probabilities ``(B, K)``; with ``--loss svm`` the softmax of the scores.
-
-        Raises:
-            UsageError: the labels that it learned are not classes.
-        """
-        if self.spec.target != "classes":
-            raise UsageError(f"It learned from labels that are {LABEL_SAYS[self.spec.target]}, so it has no classes.")
+        """Pixels ``(B, C, H, W)`` → probabilities ``(B, K)``; with ``--loss svm`` the softmax of the scores."""
         probabilities: Tensor = self.inference_module()(images)[0]
         return probabilities
 
@@ -197,7 +177,7 @@ class Classifier:
 
     def inference_module(self) -> nn.Module:
         """``forward(pixels) -> (outputs,)``."""
-        return Inference(self.network).eval()
+        return Inference(self.network, self.network.objective).eval()
 
     def state(self) -> State:
         """The network's parameters and buffers, and how long training took."""

@@ -6,16 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dlkit.data.spec import DataSpec, ImageForm, TargetKind
+from dlkit.data.spec import DataSpec, ImageForm
 from dlkit.discovery import registry
 from dlkit.errors import UsageError
 from dlkit.run import Run, open_run
 from dlkit.settings import resolve
-from dlkit.technique import OutputKind, State, Technique
+from dlkit.supervised.objective import OUTPUT_KINDS
+from dlkit.technique import State, Technique
 from dlkit_builtin.ensemble.options import EnsembleOptions
-
-KINDS: dict[TargetKind, OutputKind] = {"classes": "probabilities", "multi-label": "scores", "number": "numbers"}
-"""What a member must give, by what labels say."""
 
 _FORM = ("channels", "height", "width", "resize")
 _FINE = ("crop", "interpolation")  # of which pretrained networks have their own; others cost a little
@@ -120,7 +118,7 @@ def _recipe(run: Run) -> dict[str, Any]:
 def _member(name: str, recipe: Mapping[str, Any], technique: Technique[Any], spec: DataSpec) -> Member:
     own = DataSpec.from_json(recipe["spec"])
     kinds = list(technique.outputs().values())
-    wanted = KINDS[spec.target]
+    wanted = OUTPUT_KINDS[spec.target]
     if wanted not in kinds:
         raise UsageError(
             f"The member {name} ({recipe['technique']}) gives {', '.join(kinds)}, but no {wanted} to average.",

@@ -13,9 +13,10 @@ from dlkit.data.spec import DataSpec
 from dlkit.errors import UsageError
 from dlkit.metrics import Metric, Metrics, Table
 from dlkit.supervised.metrics import supervised_metrics, supervised_tables
+from dlkit.supervised.objective import OUTPUT_KINDS
 from dlkit.supervised.pictures import supervised_pictures
 from dlkit.technique import OutputKind, PhasePlan, State
-from dlkit_builtin.ensemble.members import KINDS, Member, finely_different, members_of, restored, states
+from dlkit_builtin.ensemble.members import Member, finely_different, members_of, restored, states
 from dlkit_builtin.ensemble.options import EnsembleOptions
 
 if TYPE_CHECKING:
@@ -111,11 +112,8 @@ class Ensemble:
 
     def _outputs(self, data: ImageData, runtime: Runtime) -> tuple[Tensor, list[Tensor]]:
         """On the held-out images: the ensemble's outputs, and each member's."""
-        parts: list[list[Tensor]] = []
-        with torch.inference_mode():
-            for batch in runtime.batches(data.held_out, _BATCH):
-                parts.append([each.float().cpu() for each in self.model.each(batch.images)])
-        single = [torch.cat(each) for each in zip(*parts, strict=True)]
+        found = runtime.collect(lambda images: torch.stack(self.model.each(images), 1), data.held_out, _BATCH)
+        single = list(found.unbind(1))
         return self.model.combined(single), single
 
     def _table(self, rows: Sequence[Metric], others: Sequence[Sequence[Metric]]) -> Table:
@@ -142,7 +140,8 @@ class Ensemble:
 
     def outputs(self) -> Mapping[str, OutputKind]:
         """Probabilities, scores of labels, or numbers."""
-        return {KINDS[self.spec.target]: KINDS[self.spec.target]}
+        kind = OUTPUT_KINDS[self.spec.target]
+        return {kind: kind}
 
     def inference_module(self) -> nn.Module:
         """``forward(pixels) -> (average,)``."""

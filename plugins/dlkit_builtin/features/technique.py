@@ -23,6 +23,7 @@ from dlkit.files import write_json
 from dlkit.metrics import Metrics, Table
 from dlkit.probes.targets import Targets, targets_of
 from dlkit.supervised.metrics import Costs, supervised_metrics, supervised_tables
+from dlkit.supervised.objective import OUTPUT_KINDS
 from dlkit.supervised.pictures import supervised_pictures
 from dlkit.technique import OutputKind, PhasePlan, State
 from dlkit_builtin.features.fitting import Fitted, check_estimator, classifier_name, fit
@@ -173,7 +174,8 @@ class Features:
 
     def outputs(self) -> Mapping[str, OutputKind]:
         """Probabilities, or numbers."""
-        return {"probabilities": "probabilities"} if self.spec.target == "classes" else {"numbers": "numbers"}
+        kind = OUTPUT_KINDS[self.spec.target]
+        return {kind: kind}
 
     def inference_module(self) -> nn.Module:
         """``forward(pixels) -> (outputs,)``."""
