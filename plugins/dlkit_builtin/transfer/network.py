@@ -37,15 +37,3 @@ class Network(nn.Module):
     def size(self, taps: Sequence[Tap]) -> int:
         """D of the features at ``taps``, averaged over places."""
         return sum(self.backbone.stage(tap.stage).channels for tap in taps)
-
-
-class Inference(nn.Module):
-    """The network as it is used: pixels in; probabilities, scores or numbers out."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> tuple[Tensor]:
-        """Pixels ``(B, C, H, W)`` → outputs ``(B, K)``."""
-        return (self.network.objective.activate(self.network(images)),)

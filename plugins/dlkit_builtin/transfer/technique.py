@@ -19,16 +19,15 @@ from torch.utils.weak import WeakIdKeyDictionary
 from dlkit.backbones import Backbone, Tap, build_backbone, restore_backbone
 from dlkit.backbones.backbone import TOP
 from dlkit.data.spec import DataSpec
-from dlkit.errors import UsageError
 from dlkit.files import write_json
 from dlkit.metrics import Metrics
 from dlkit.runtime import count_parameters
-from dlkit.supervised.objective import objective
+from dlkit.supervised.objective import Inference, objective
 from dlkit.technique import OutputKind, PhasePlan, State
 from dlkit_builtin.transfer.finetune import STRATEGIES as TUNED
 from dlkit_builtin.transfer.finetune import phases
 from dlkit_builtin.transfer.heads import mlp
-from dlkit_builtin.transfer.network import Inference, Network
+from dlkit_builtin.transfer.network import Network
 from dlkit_builtin.transfer.options import TransferOptions
 from dlkit_builtin.transfer.scratch import scratch_backbone
 from dlkit_builtin.transfer.stages import stage_estimates
@@ -137,13 +136,7 @@ class Transfer:
         return self.network.eval().features(images)
 
     def classify(self, images: Tensor) -> Tensor:
-        """Pixels ``(B, C, H, W)`` → probabilities ``(B, K)``.
-
-        Raises:
-            UsageError: the labels are no classes.
-        """
-        if self.spec.target != "classes":
-            raise UsageError(f"This run predicts {self.spec.target}, not classes.")
+        """Pixels ``(B, C, H, W)`` → probabilities ``(B, K)``."""
         probabilities: Tensor = self.inference_module()(images)[0]
         return probabilities
 
@@ -153,7 +146,7 @@ class Transfer:
 
     def inference_module(self) -> nn.Module:
         """``forward(pixels) -> (outputs,)``."""
-        return Inference(self.network).eval()
+        return Inference(self.network, self.network.objective).eval()
 
     def state(self) -> State:
         """The whole network: the run needs nothing else."""
