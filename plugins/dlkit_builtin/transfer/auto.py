@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 SHARES = (0.1, 0.2, 0.4, 0.7, 1.0)
 """Of a fold's training images, in the learning curve."""
+FEWEST = 10
+"""Images from which a learning curve can be drawn."""
 ENOUGH = 30
 """With fewer labelled images nothing is raced: an estimate from them could not tell strategies apart."""
 MOST = 2_500
@@ -94,7 +96,7 @@ def advise(
     best = judge.choose(candidates)
     word = WORDS[data.spec.target]
     said = reasons(measurements, candidates, best, word)
-    curve = _learning_curve(found, runtime) if measurements.size == "little" else ()
+    curve = _learning_curve(found, runtime) if measurements.size == "little" and len(found.targets) >= FEWEST else ()
     return Advice(
         measurements=measurements,
         stages=tuple(stages),

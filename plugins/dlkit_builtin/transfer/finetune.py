@@ -80,6 +80,22 @@ def steps(strategy: str, options: FinetuneOptions, stages: Sequence[Level]) -> l
     return [Step(PHASE, plan, options.epochs)]
 
 
+def check(network: Network, options: TransferOptions, shape: Sequence[int]) -> None:
+    """See that the options fit ``options.strategy`` and the network; arguments as :func:`phases`'.
+
+    Raises:
+        UsageError: they do not.
+    """
+    strategy = options.strategy
+    if strategy in STRATEGIES:
+        if strategy == "scratch":
+            training_options(options)
+        steps(strategy, options, levels(network, shape))
+    elif options.unfreeze is not None:
+        raise UsageError(f"--unfreeze {options.unfreeze}: --strategy {strategy} does not take it.",
+                         "Use --strategy finetune-top, lp-ft or gradual.")  # fmt: skip
+
+
 def _gradual(options: FinetuneOptions, stages: Sequence[Level], first: int) -> list[Step]:
     names = [stages[index].name for index in reversed(counted(stages)) if index >= first]
     every = options.unfreeze_every

@@ -25,13 +25,13 @@ from dlkit.runtime import count_parameters
 from dlkit.supervised.objective import Inference, objective
 from dlkit.technique import OutputKind, PhasePlan, State
 from dlkit_builtin.transfer.finetune import STRATEGIES as TUNED
-from dlkit_builtin.transfer.finetune import phases
+from dlkit_builtin.transfer.finetune import check, phases
 from dlkit_builtin.transfer.heads import mlp
 from dlkit_builtin.transfer.network import Network
 from dlkit_builtin.transfer.options import TransferOptions
 from dlkit_builtin.transfer.scratch import scratch_backbone
 from dlkit_builtin.transfer.stages import stage_estimates
-from dlkit_builtin.transfer.strategies import Job, carry_out, chosen_stage
+from dlkit_builtin.transfer.strategies import Job, carry_out, check_data, check_stage
 
 if TYPE_CHECKING:
     from dlkit.data import ImageData
@@ -55,12 +55,15 @@ class Transfer:
         self.options = options
         self.spec = spec
         aim = objective(spec, options)
+        loaded = backbone is not None
         if backbone is None:
             size = (spec.height, spec.width)
             scratch = options.strategy == "scratch"
             backbone = scratch_backbone(options, max(size)) if scratch else build_backbone(options, size)
         self.network = Network(backbone, (Tap(TOP),), nn.Linear(backbone.size, aim.outputs), aim)
-        chosen_stage(backbone, options)
+        if not loaded:  # what does not fit is told before there is a run
+            check_stage(backbone, options)
+            check(self.network, options, spec.shape)
         self.strategy: str = options.strategy
         self.advice: Mapping[str, Any] | None = None
         self.stages: Sequence[Mapping[str, Any]] = ()
@@ -81,10 +84,9 @@ class Transfer:
     def train(self, data: ImageData, runtime: Runtime, run: Run) -> None:
         """Carry out the strategy; ``auto`` chooses it first, and keeps why in ``advice.json``."""
         start = time.perf_counter()
-        network = runtime.prepare(self.network)
+        network = self._prepared(data, runtime)
         self.kept.clear()
-        network.eval().objective.learn(data.train)
-        for notice in network.backbone.origin.notices:
+        for notice in network.backbone.origin.notices if self.options.strategy != "scratch" else ():
             runtime.warn(notice)
         if self.options.strategy == "auto":
             self.strategy = self._choose(data, runtime, run)
@@ -98,6 +100,12 @@ class Transfer:
         self.trainable, _ = count_parameters(trained)
         network.eval().requires_grad_(False)
         self.seconds = time.perf_counter() - start
+
+    def _prepared(self, data: ImageData, runtime: Runtime) -> Network:
+        network = runtime.prepare(self.network)
+        network.eval().objective.learn(data.train)
+        check_data(data)
+        return network
 
     def _choose(self, data: ImageData, runtime: Runtime, run: Run) -> str:
         from dlkit_builtin.transfer.auto import advise
@@ -113,8 +121,7 @@ class Transfer:
         """What ``auto`` would do, and why; nothing is trained that is kept."""
         from dlkit_builtin.transfer.auto import advise
 
-        network = runtime.prepare(self.network)
-        network.eval().objective.learn(data.train)
+        network = self._prepared(data, runtime)
         advice = advise(network, data, runtime, self.options)
         show(advice, runtime)
         return advice.to_json()
