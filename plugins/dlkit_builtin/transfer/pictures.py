@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from dlkit.features import extract
+from dlkit.features import extract, side_by_side
 from dlkit.report import Picture, label_plots
 from dlkit.supervised.pictures import supervised_pictures
 from dlkit.supervised.saliency import saliency_picture
@@ -33,7 +32,7 @@ def pictures(technique: Transfer, data: ImageData, runtime: Runtime) -> Iterator
     if technique.before is not None:
         taps = technique.network.taps
         found = extract(technique.before, split, taps, runtime, technique.options)
-        before = np.concatenate([found[tap] for tap in taps], 1)
+        before = side_by_side(found, taps)
     outputs = outputs_of(technique, split, runtime)
     yield from supervised_pictures(
         outputs,
@@ -56,8 +55,9 @@ def evidence(technique: Transfer) -> Iterator[Picture]:
         names = [str(row["stage"]) for row in technique.stages]
         best = max(technique.stages, key=lambda row: row["probe"])["stage"]
         caption = (
-            "By cross-validation on the training images, with 95 % intervals. Features of early stages are general, "
-            "those of late ones are about what the source's classes look like."
+            "By cross-validation on the training images, with 95 % intervals; the best stage is shaded. Features of early "
+            "stages are general, those of late ones are about what the source's classes look like. "
+            f"{_taken(technique)}"
         )
         yield Picture(
             "stages", "Stage by stage", caption, label_plots.stage_curve(names, curves, _word(technique), best)
@@ -66,6 +66,14 @@ def evidence(technique: Transfer) -> Iterator[Picture]:
     if curve:
         caption = "What a linear probe reaches with fewer images, by cross-validation, with 95 % intervals."
         yield Picture("more-data", "What more data would bring", caption, learning_curve(curve, _word(technique)))
+
+
+def _taken(technique: Transfer) -> str:
+    """Which features the head takes, and why that need not be the best stage."""
+    taps = technique.network.taps
+    which = "all stages together" if len(taps) > 1 else f"stage {taps[0]}"
+    why = ", whose log-loss is lower" if technique.strategy == "stage-probe" else ""
+    return f"The head of this network takes {which}{why}."
 
 
 def _word(technique: Transfer) -> str:
