@@ -11,8 +11,8 @@ from dlkit.features.options import FeatureOptions
 from dlkit.lazy import loader
 
 if TYPE_CHECKING:
-    from dlkit.features.extraction import Features, extract
+    from dlkit.features.extraction import Features, extract, side_by_side
 
-__all__ = ["FeatureOptions", "Features", "extract"]
+__all__ = ["FeatureOptions", "Features", "extract", "side_by_side"]
 
-__getattr__ = loader(__name__, {"Features": "extraction", "extract": "extraction"})
+__getattr__ = loader(__name__, {"Features": "extraction", "extract": "extraction", "side_by_side": "extraction"})

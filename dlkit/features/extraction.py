@@ -38,6 +38,11 @@ the same way, prepared once."""
 _said: WeakKeyDictionary[Runtime, set[str]] = WeakKeyDictionary()
 
 
+def side_by_side(features: Features, taps: Sequence[Tap]) -> NDArray[np.float32]:
+    """Features of several taps as one vector per image, ``(N, D)``, in the order of ``taps``."""
+    return np.concatenate([features[tap] for tap in taps], 1)
+
+
 def extract(
     backbone: Backbone, split: Split, taps: Sequence[Tap], runtime: Runtime, options: FeatureOptions | None = None
 ) -> Features:

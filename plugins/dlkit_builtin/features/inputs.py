@@ -17,7 +17,7 @@ from dlkit.backbones import Backbone, Tap, build_backbone, fetched_form
 from dlkit.backbones import image_form as backbone_form
 from dlkit.data.spec import DataSpec, ImageForm
 from dlkit.errors import UsageError
-from dlkit.features import extract
+from dlkit.features import extract, side_by_side
 from dlkit.options.suggest import did_you_mean
 from dlkit_builtin.features.options import FeaturesOptions, addressed
 
@@ -135,7 +135,7 @@ class Inputs(nn.Module):
         for backbone, taps in zip(self.backbones, self.taps, strict=True):
             assert isinstance(backbone, Backbone)  # noqa: S101 - a ModuleList forgets what it holds
             found = extract(backbone, split, taps, runtime, self.options)
-            blocks.append(self._finished(torch.from_numpy(np.concatenate([found[tap] for tap in taps], 1))))
+            blocks.append(self._finished(torch.from_numpy(side_by_side(found, taps))))
         if self.raw is not None:
             with torch.inference_mode():
                 blocks.append(

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlkit.features import extract
+from dlkit.features import extract, side_by_side
 from dlkit.metrics import Metrics
 from dlkit.supervised.metrics import Costs, supervised_metrics, supervised_tables
 
@@ -42,6 +42,6 @@ def features_of(technique: Transfer, split: Split, runtime: Runtime) -> NDArray[
     if split not in technique.kept:
         network = technique.network.eval()
         found = extract(network.backbone, split, network.taps, runtime, technique.options)
-        technique.kept[split] = np.concatenate([found[tap] for tap in network.taps], 1)
+        technique.kept[split] = side_by_side(found, network.taps)
     features: NDArray[np.float32] = technique.kept[split]
     return features

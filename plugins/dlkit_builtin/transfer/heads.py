@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dlkit.data import Split
 from dlkit.data.data import Resident
 from dlkit.supervised.objective import Objective
+from dlkit.supervised.validation import validation
 
 if TYPE_CHECKING:
     from dlkit.runtime import Batch, Runtime
@@ -76,15 +77,6 @@ def fit_mlp(
     def step(batch: Batch) -> Mapping[str, Tensor]:
         return runtime.update(optimizer, loss, batch.images, objective.targets(batch))
 
-    def validate() -> Mapping[str, float]:
-        head.eval()
-        total = 0.0
-        with runtime.inference():
-            for batch in runtime.batches(val, 500):
-                total += float(loss(batch.images, objective.targets(batch))) * len(batch)
-        head.train()
-        return {"loss": total / len(val)}
-
     head.train()
     return runtime.fit(
         run,
@@ -93,6 +85,6 @@ def fit_mlp(
         options=options,
         state={"head": head, "optimizer": optimizer},
         step=step,
-        validate=validate if len(val) else None,
+        validate=validation(nn.Sequential(nn.Flatten(), head), objective, val, runtime),
         epochs=options.head_epochs,
     )

@@ -14,7 +14,7 @@ from torch import nn
 from dlkit.backbones import Tap
 from dlkit.backbones.backbone import TOP
 from dlkit.errors import DataError, UsageError
-from dlkit.features import extract
+from dlkit.features import extract, side_by_side
 from dlkit.options.suggest import did_you_mean
 from dlkit.probes.targets import Ints, targets_of
 from dlkit.supervised.objective import labelled
@@ -167,7 +167,7 @@ def mlp_head(job: Job) -> None:
 
 def _features(job: Job, taps: Taps, split: Split) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     found = extract(job.network.backbone, split, taps, job.runtime, job.options)
-    return np.concatenate([found[tap] for tap in taps], 1)
+    return side_by_side(found, taps)
 
 
 def carry_out(strategy: str, job: Job) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from dlkit.backbones import Tap
-from dlkit.features import Features, extract
+from dlkit.features import Features, extract, side_by_side
 from dlkit.probes.estimates import STRENGTHS, Estimate, knn_estimate, linear_estimate
 from dlkit.probes.folds import Fold, folds
 from dlkit.probes.linear import fit_linear
@@ -50,7 +50,7 @@ class Study:
 
     def joined(self, taps: Taps) -> NDArray[np.float32]:
         """Features of several taps side by side, ``(N, D)``."""
-        return np.concatenate([self.features[tap] for tap in taps], 1)
+        return side_by_side(self.features, taps)
 
     def probe(self, taps: Taps) -> Estimate:
         """A linear probe on these features."""
