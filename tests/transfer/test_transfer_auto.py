@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import torch
 from dlkit_builtin.transfer.auto import Trial
 from dlkit_builtin.transfer.candidates import Judge
 from dlkit_builtin.transfer.catalog import STRATEGIES
-from finetune_fakes import snapshot
+from finetune_fakes import runtime, snapshot
 from small_transfer import save_weights, small_data, small_options, trained
 
 from dlkit.cli.main import main
@@ -32,11 +31,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
 
 
 @pytest.fixture
-def decided(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """Everyone may win, and finetune-top does."""
+def decided(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Everyone may win, and finetune-top does; two folds are enough here."""
+    monkeypatch.setattr("dlkit_builtin.transfer.study.FOLDS", 2)
     monkeypatch.setattr(Judge, "cannot_win", lambda *_: False)
     monkeypatch.setattr(Judge, "choose", lambda _, found: next(c for c in found if c.strategy == "finetune-top"))
-    yield monkeypatch
+    return monkeypatch
 
 
 def test_auto_is_the_strategy_that_it_chose(
@@ -65,8 +65,13 @@ def test_auto_is_the_strategy_that_it_chose(
     assert all(candidate["images"] == 60 for candidate in advice["candidates"])
     assert [stage["stage"] for stage in advice["stages"]] == [stage.name for stage in auto.network.backbone.stages]
 
+    tables = {table.name: table for table in auto.evaluate(data, runtime()).tables}
+    assert [row["strategy"] for row in tables["strategies"].rows] == names
+    assert "finetune-top" in tables["strategies"].title
+    assert len(tables["stages"].rows) == len(advice["stages"])
+
     raced = [call for call in tried if call[0] in GRADIENTS]
-    assert sorted(raced) == sorted((name, fold) for name in GRADIENTS for fold in range(5))
+    assert sorted(raced) == sorted((name, fold) for name in GRADIENTS for fold in range(2))
     tried.clear()
     again = trained(options, data, tmp_path)  # in the same run directory, as `dlkit resume` does
     assert not [call for call in tried if call[0] in GRADIENTS]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from dlkit.features import extract, side_by_side
-from dlkit.metrics import Metrics
+from dlkit.metrics import Metrics, Row, Table
+from dlkit.runtime import count_parameters
 from dlkit.supervised.metrics import Costs, supervised_metrics, supervised_tables
 
 if TYPE_CHECKING:
@@ -22,10 +24,53 @@ if TYPE_CHECKING:
 def evaluate(technique: Transfer, data: ImageData, runtime: Runtime) -> Metrics:
     """Figures beside their baselines, and what training took."""
     outputs = outputs_of(technique, data.held_out, runtime)
-    total = sum(parameter.numel() for parameter in technique.network.parameters())
+    network = technique.network
+    # The source's classifier is kept with the network, but takes no part in its answers.
+    total = sum(count_parameters(network)) - sum(count_parameters(network.backbone.classifier or nn.Identity()))
     costs = Costs(trainable=technique.trainable, parameters=total, seconds=technique.seconds)
     rows = supervised_metrics(outputs, data, runtime, costs=costs)
-    return Metrics(tuple(rows), tuple(supervised_tables(outputs, data)))
+    return Metrics(tuple(rows), (*supervised_tables(outputs, data), *evidence_tables(technique)))
+
+
+def evidence_tables(technique: Transfer) -> Iterator[Table]:
+    """What ``auto`` found of each strategy, with its reasons, and what is known of each stage."""
+    advice = technique.advice
+    if advice is not None:
+        rows = tuple(_candidate(candidate) for candidate in advice["candidates"])
+        title = f"Why {technique.strategy}: strategies by cross-validation on the training images"
+        yield Table(name="strategies", title=title, rows=rows, note=" ".join(advice["reasons"]))
+    if technique.stages:
+        rows = tuple(_stage(stage) for stage in technique.stages)
+        yield Table(name="stages", title="Stages, by cross-validation on the training images", rows=rows)
+
+
+def _candidate(candidate: Mapping[str, Any]) -> Row:
+    tried, expected = candidate["value"] is not None, candidate.get("expected")
+    return {
+        "strategy": candidate["strategy"],
+        "value": f"{candidate['value']:.3f}" if tried else "",
+        "95 % interval": between(candidate["interval"]) if tried else "",
+        "images": candidate["images"],
+        "expected advantage": "" if expected is None else f"{100 * expected:+.1f} points",
+        "seconds": f"{candidate['seconds']:.0f}" if candidate["seconds"] else "",
+        "note": candidate["note"],
+    }
+
+
+def _stage(stage: Mapping[str, Any]) -> Row:
+    return {
+        "stage": stage["stage"],
+        "linear probe": f"{stage['probe']:.3f}",
+        "95 % interval": between(stage["probe_interval"]),
+        "5 nearest neighbours": f"{stage['neighbours']:.3f}",
+        "LogME": f"{stage['logme']:.3f}",
+        "H-score": "" if stage["h_score"] is None else f"{stage['h_score']:.2f}",
+    }
+
+
+def between(bounds: Sequence[float]) -> str:
+    """An interval, as it is written."""
+    return f"{bounds[0]:.3f} – {bounds[1]:.3f}"
 
 
 def outputs_of(technique: Transfer, split: Split, runtime: Runtime) -> Tensor:

@@ -55,8 +55,8 @@ def evidence(technique: Transfer) -> Iterator[Picture]:
         names = [str(row["stage"]) for row in technique.stages]
         best = max(technique.stages, key=lambda row: row["probe"])["stage"]
         caption = (
-            "By cross-validation on the training images, with 95 % intervals; the best stage is shaded. Features of early "
-            "stages are general, those of late ones are about what the source's classes look like. "
+            "By cross-validation on the training images, with 95 % intervals; the best stage is shaded. Features of "
+            "early stages are general, those of late ones are about what the source's classes look like. "
             f"{_taken(technique)}"
         )
         yield Picture(
@@ -69,10 +69,10 @@ def evidence(technique: Transfer) -> Iterator[Picture]:
 
 
 def _taken(technique: Transfer) -> str:
-    """Which features the head takes, and why that need not be the best stage."""
+    """Which features the head takes; that need not be the stage of the best accuracy."""
     taps = technique.network.taps
     which = "all stages together" if len(taps) > 1 else f"stage {taps[0]}"
-    why = ", whose log-loss is lower" if technique.strategy == "stage-probe" else ""
+    why = ", chosen by log-loss" if technique.strategy == "stage-probe" else ""
     return f"The head of this network takes {which}{why}."
 
 
