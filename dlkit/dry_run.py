@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dlkit.data.spec import LABEL_WORDS
 from dlkit.loading import load_training_data
 from dlkit.options import TrainOptions
+from dlkit.places import anchored
 from dlkit.runtime import Runtime, count_parameters, estimate_memory
 from dlkit.session import build_technique
 
@@ -24,6 +25,7 @@ def dry_run(settings: Settings, display: Display) -> None:
     Raises:
         DlkitError: whatever would stop the training before it starts.
     """
+    settings = anchored(settings)
     runtime = Runtime(settings.runtime, display)
     data = load_training_data(settings, display)
     technique = build_technique(settings, data.spec, runtime)

@@ -13,6 +13,7 @@ from dlkit.files import write_json
 from dlkit.loading import load_training_data
 from dlkit.metrics import Metric, Metrics, Row, Table
 from dlkit.options.values import Fold
+from dlkit.places import anchored
 from dlkit.report import write_report
 from dlkit.run.run import REPEATS
 from dlkit.runtime import Runtime
@@ -48,6 +49,7 @@ def train_seeds(settings: Settings, count: int, display: Display) -> Repeats:
     Raises:
         DlkitError: whatever ends one of the trainings; those that ended well before are summed up all the same.
     """
+    settings = anchored(settings)  # once: each run that is made becomes the latest
     first = settings.runtime.seed
     plans = [replace(settings, runtime=replace(settings.runtime, seed=first + step)) for step in range(count)]
     return _train_all(plans, "seeds", [str(first + step) for step in range(count)], display)
@@ -62,6 +64,7 @@ def train_folds(settings: Settings, count: int, display: Display) -> Repeats:
     """
     if settings.data.fold is not None:
         raise UsageError(f"--fold {settings.data.fold} is one part of a --kfold.", "Give one of them.")
+    settings = anchored(settings)
     folds = [Fold(number, count) for number in range(1, count + 1)]
     plans = [replace(settings, data=replace(settings.data, fold=fold)) for fold in folds]
     return _train_all(plans, "folds", [str(fold) for fold in folds], display)

@@ -11,13 +11,14 @@ import torch
 from torch import nn
 
 from dlkit.data.describe import problems
-from dlkit.data.resolve import catalog, source_of
+from dlkit.data.resolve import source_of
 from dlkit.discovery import registry
 from dlkit.errors import DataError, DlkitError, Interrupted, UsageError
-from dlkit.files import user_path, write_json
+from dlkit.files import write_json
 from dlkit.loading import beside_own, load_for, load_training_data
 from dlkit.metrics import Metrics
 from dlkit.options import TrainOptions
+from dlkit.places import anchored
 from dlkit.report import Picture, plots, save_pictures, write_report
 from dlkit.run import Run
 from dlkit.run.directory import CONFIG
@@ -50,10 +51,11 @@ def train(settings: Settings, display: Display, *, data: ImageData | None = None
         DlkitError: see :mod:`dlkit.errors`; a run that has begun says in its ``status.json`` how it ended.
     """
     with interruptible():
+        settings = anchored(settings)
         runtime = Runtime(settings.runtime, display)
         data = load_training_data(settings, display) if data is None else data
         technique = build_technique(settings, data.spec, runtime)
-        run = Run.create(_anchored(settings), data.spec)
+        run = Run.create(settings, data.spec)
         write_json(run.path / "data-problems.json", problems(data))
         display.info(f"Run {run.path}")
         with run.locked():
@@ -97,6 +99,7 @@ def advise(settings: Settings, display: Display) -> None:
         UsageError: the technique gives no advice.
     """
     with interruptible():
+        settings = anchored(settings)
         runtime = Runtime(settings.runtime, display)
         data = load_training_data(settings, display)
         technique = build_technique(settings, data.spec, runtime)
@@ -210,14 +213,6 @@ def _note_failure(run: Run, error: BaseException) -> None:
         run.set_status("failed", error=f"{type(error).__name__}: {error}")
     except DlkitError:
         return  # a full disk, say: the error under way tells more than that its record failed
-
-
-def _anchored(settings: Settings) -> Settings:
-    """The settings with the data's path made absolute, so that the run finds it from any directory."""
-    if settings.data.data.lower() in catalog():
-        return settings
-    path = str(user_path(settings.data.data).absolute())
-    return dataclasses.replace(settings, data=dataclasses.replace(settings.data, data=path))
 
 
 def _changed(run: Run, changes: Mapping[str, object]) -> Settings:

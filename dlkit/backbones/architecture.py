@@ -40,7 +40,7 @@ def check_architecture(file: WeightsFile, draft: Draft) -> tuple[str, ...]:
         return ()
     match = _ARCH.fullmatch(stated.strip())
     if match is None:
-        return (f"{file.path} says that it is of {stated!r}, which cannot be compared with the network.",)
+        return (f"{file.name} says that it is of {stated!r}, which cannot be compared with the network.",)
     library, name = match[1], match[2]
     pairs = (pair.partition("=") for pair in match[3].split(",") if pair.strip())
     arguments = {key.strip(): literal(value) for key, _, value in pairs}
@@ -50,7 +50,7 @@ def check_architecture(file: WeightsFile, draft: Draft) -> tuple[str, ...]:
         raise _mismatch(file.path, stated, library, name, arguments, draft)
     added = [key for key in given if key not in arguments and key not in ("variant", "num_classes", "img_size")]
     if added:
-        return (f"{file.path} says that it is of {stated!r}; you added {', '.join(added)}, which it does not mention.",)
+        return (f"{file.name} says that it is of {stated!r}; you added {', '.join(added)}, which it does not mention.",)
     return ()
 
 

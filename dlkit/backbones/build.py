@@ -120,7 +120,7 @@ def _told(draft: Draft, file: WeightsFile, size: Size | None) -> Draft:
     told = draft.preprocessing.told_by(file.metadata, file.path)
     if size == (form.height, form.width):
         told = replace(told, form=replace(told.form, height=form.height, width=form.width))
-    return replace(draft, preprocessing=told, weights=file.path)
+    return replace(draft, preprocessing=told, weights=file.name)
 
 
 def restore_backbone(options: BackboneOptions, recipe: Mapping[str, Any]) -> Backbone:
@@ -169,7 +169,7 @@ def run_draft(reference: str) -> tuple[Draft, dict[str, Any]]:
 
     source = RunSource(reference)
     network, recipe = source.encoder()
-    return Draft(network=network, preprocessing=source.preprocessing(), weights=f"run:{source.run.path}"), recipe
+    return Draft(network=network, preprocessing=source.preprocessing(), weights=f"run:{source.run.name}"), recipe
 
 
 def assembled(

@@ -17,12 +17,14 @@ class BackboneOptions(Options):
         "`dlkit list backbones` lists names.",
         group="Backbone",
         metavar="NAME",
+        place="backbone",
     )
     weights: str | None = option(
         None,
         "A file of weights for it (.safetensors, or a .pth state dict) in place of the published ones.",
         group="Backbone",
         metavar="FILE",
+        place="file",
     )
     backbone_arg: tuple[str, ...] = option(
         (), "Arguments for what builds it: pad_type=same, drop_path_rate=0.1.", group="Backbone",

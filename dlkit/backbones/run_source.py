@@ -13,6 +13,7 @@ from dlkit.data.spec import DataSpec, ImageForm
 from dlkit.discovery import registry
 from dlkit.errors import DataError, UsageError
 from dlkit.options import Options
+from dlkit.places import recipe_of
 from dlkit.run import open_run
 from dlkit.settings import resolve
 from dlkit.technique import Encodes, State
@@ -74,12 +75,9 @@ class RunSource:
         technique = self.run.load_technique()
         if not isinstance(technique, Encodes):
             raise UsageError(f"--backbone {self.reference}: {self.run.technique} does not encode as it says it would.")
-        settings, state = self.run.settings, technique.state()
-        options = {key: value for key, value in settings.to_plain().items() if hasattr(settings.options, key)}
+        state = technique.state()
         recipe = {
-            "technique": settings.card.name,
-            "options": options,
-            "spec": self.run.spec.to_json(),
+            **recipe_of(self.run.settings, self.run.spec),
             "plain": dict(state.plain),
             "tensors": {
                 name: [str(t.dtype).removeprefix("torch."), list(t.shape)] for name, t in state.tensors.items()

@@ -31,6 +31,11 @@ class WeightsFile:
     tensors: Mapping[str, Tensor]
     metadata: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """The file's name, for what is kept of it: its path is this machine's own."""
+        return Path(self.path).name
+
 
 def read_metadata(path: str) -> dict[str, str]:
     """What a safetensors file says about itself; empty for other files. Reads no tensors.
@@ -130,16 +135,16 @@ def load_weights(network: nn.Module, file: WeightsFile, classifier: Collection[s
     dropped = sorted({*missing, *other} & set(classifier))
     network.load_state_dict({name: given[name] for name in shapes if name not in dropped}, strict=False)
     unexpected = [name for name in given if name not in own]
-    return not dropped, tuple(_notices(file.path, dropped, shapes, unexpected))
+    return not dropped, tuple(_notices(file.name, dropped, shapes, unexpected))
 
 
-def _notices(path: str, dropped: list[str], shapes: Mapping[str, Any], unexpected: list[str]) -> Iterable[str]:
+def _notices(name: str, dropped: list[str], shapes: Mapping[str, Any], unexpected: list[str]) -> Iterable[str]:
     if dropped:
         has = shapes.get(dropped[-1])
         why = f"is of another size ({has[0][0]} outputs in place of {has[1][0]})" if has else "is not there"
-        yield f"The classifier of {path} {why}; it is left out, the rest is used."
+        yield f"The classifier of {name} {why}; it is left out, the rest is used."
     if unexpected:
-        yield f"{path} has {len(unexpected)} tensors that the network has not, which are not used: {_some(unexpected)}."
+        yield f"{name} has {len(unexpected)} tensors that the network has not, which are not used: {_some(unexpected)}."
 
 
 def _refuse(names: list[str], what: str, path: str, matched: int) -> None:

@@ -18,6 +18,7 @@ from dlkit.export.exporting import ExportReport, check_target, export
 from dlkit.export.formats import ExportFormat, choose_format
 from dlkit.export.verify import MAX_IMAGES
 from dlkit.options import RunOptions
+from dlkit.places import portable
 from dlkit.run import Run
 
 
@@ -81,5 +82,5 @@ def _images(run: Run, data: str | None, display: Display) -> Tensor:
 
 def _metadata(run: Run) -> Mapping[str, str]:
     # Paths of this machine stay here, as they do in the spec (see dlkit.export.metadata.describe).
-    data = dataclasses.replace(run.settings.data, data=run.spec.name)
-    return {"run": run.name, "options": dataclasses.replace(run.settings, data=data, run=RunOptions()).to_toml()}
+    told = dataclasses.replace(portable(run.settings), run=RunOptions())
+    return {"run": run.name, "options": told.to_toml()}

@@ -17,6 +17,7 @@ class DataOptions(Options):
         "digits",
         "A data set's name (see `dlkit list datasets`), a folder, a CSV manifest, an .npz or an IDX file.",
         metavar="NAME|PATH",
+        place="data",
     )
     label: tuple[str, ...] = option(
         (), "The manifest's column with the labels, by default `label`; or several, of numbers.", metavar="COLUMN,…"

@@ -11,6 +11,10 @@ from typing import Any, Literal, Protocol, Self, Union, cast, get_args, get_orig
 
 _KEY = "dlkit"
 
+Place = Literal["", "file", "run", "backbone", "data"]
+"""What an option's text names on this machine: nothing; a file or folder; a run (a path, a name, ``latest``); a run
+behind ``run:``, else no place; a path unless it is a data set's name."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -41,6 +45,7 @@ class _Declaration:
     group: str
     advanced: bool
     metavar: str | None
+    place: Place
 
 
 def option(
@@ -54,6 +59,7 @@ def option(
     group: str = "",
     advanced: bool = False,
     metavar: str | None = None,
+    place: Place = "",
 ) -> Any:
     """Declare an option as the default of a dataclass field.
 
@@ -71,6 +77,8 @@ def option(
         group: heading in the help; an options class's own name where empty.
         advanced: only ``--help-all`` shows it.
         metavar: placeholder in the help.
+        place: what the text, or each of several, names on this machine; a run keeps such a value so that it finds it
+            from any directory, and an exported file does not tell it. See :mod:`dlkit.places`.
     """
     declaration = _Declaration(
         help=help,
@@ -81,6 +89,7 @@ def option(
         group=group,
         advanced=advanced,
         metavar=metavar,
+        place=place,
     )
     return dataclasses.field(default=default, metadata={_KEY: declaration})
 
@@ -113,6 +122,7 @@ class Option:
     group: str
     advanced: bool
     metavar: str | None
+    place: Place
 
     @property
     def flag(self) -> str:

@@ -43,7 +43,7 @@ def test_safetensors_with_classifier(tmp_path: Path, tensors: dict[str, torch.Te
     backbone = _build(tmp_path / "w.safetensors")
     assert _same(backbone, tensors)
     assert torch.equal(backbone.classifier.weight, tensors["fc.weight"])
-    assert backbone.origin.weights == str(tmp_path / "w.safetensors")
+    assert backbone.origin.weights == "w.safetensors"
     assert backbone.origin.notices == ()
     assert (backbone.form.height, backbone.form.width) == (64, 48)
     assert backbone.mean.flatten().tolist() == [0.5, 0.5, 0.5]

@@ -9,6 +9,7 @@ from typing import Any
 from dlkit.data.spec import DataSpec, ImageForm
 from dlkit.discovery import registry
 from dlkit.errors import UsageError
+from dlkit.places import recipe_of
 from dlkit.run import Run, open_run
 from dlkit.settings import resolve
 from dlkit.supervised.objective import OUTPUT_KINDS
@@ -63,7 +64,8 @@ def members_of(options: EnsembleOptions, spec: DataSpec) -> list[Member]:
     for run in runs:
         _check(run, spec)
     return [
-        _member(name, _recipe(run), run.load_technique(), spec) for name, run in zip(_names(runs), runs, strict=True)
+        _member(name, recipe_of(run.settings, run.spec), run.load_technique(), spec)
+        for name, run in zip(_names(runs), runs, strict=True)
     ]
 
 
@@ -107,12 +109,6 @@ def finely_different(member: Member, spec: DataSpec) -> str:
     """In words, where the member's images were cropped or resized otherwise than these; empty where they were not."""
     return ", ".join(f"{key} {getattr(member.spec, key)}" for key in _FINE
                      if getattr(member.spec, key) != getattr(spec, key))  # fmt: skip
-
-
-def _recipe(run: Run) -> dict[str, Any]:
-    settings = run.settings
-    options = {key: value for key, value in settings.to_plain().items() if hasattr(settings.options, key)}
-    return {"technique": run.technique, "options": options, "spec": run.spec.to_json()}
 
 
 def _member(name: str, recipe: Mapping[str, Any], technique: Technique[Any], spec: DataSpec) -> Member:

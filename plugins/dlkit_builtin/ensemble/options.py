@@ -13,7 +13,7 @@ class EnsembleOptions(Options):
     """Ensemble"""
 
     members: tuple[str, ...] = option(
-        (), "Runs whose outputs are averaged: paths, names under runs/, or latest.", metavar="RUN,RUN,…"
+        (), "Runs whose outputs are averaged: paths, names under runs/, or latest.", metavar="RUN,RUN,…", place="run"
     )
     average: Literal["mean", "geometric"] = option(
         "mean", "Of probabilities: their mean, or their geometric mean, scaled to sum to one."

@@ -43,11 +43,11 @@ class FeaturesOptions(FeatureOptions):
     backbone: tuple[str, ...] = option(
         ("resnet50",), "A timm name, torchvision/NAME, package.module:function, or run:RUN (the encoder of an earlier "
         "run); of several the features are put side by side. `dlkit list backbones` lists names.",
-        group="Backbone", metavar="NAME,…",
+        group="Backbone", metavar="NAME,…", place="backbone",
     )  # fmt: skip
     weights: tuple[str, ...] = option(
         (), "Files of weights (.safetensors, or .pth state dicts) in place of the published ones, in the order of the "
-        "backbones; `-` for one that keeps its own.", group="Backbone", metavar="FILE,…",
+        "backbones; `-` for one that keeps its own.", group="Backbone", metavar="FILE,…", place="file",
     )  # fmt: skip
     backbone_arg: tuple[str, ...] = option(
         (), "Arguments for what builds them: pad_type=same, or resnet18:drop_path_rate=0.1 for that one only.",
