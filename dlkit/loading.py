@@ -10,6 +10,7 @@ import torch
 from dlkit.data import load_data
 from dlkit.data.spec import LABEL_SAYS
 from dlkit.errors import DataError
+from dlkit.probes.targets import targets_of
 
 if TYPE_CHECKING:
     from dlkit.data import ImageData
@@ -22,7 +23,7 @@ def load_training_data(settings: Settings, display: Display) -> ImageData:
     """The data that the settings name, fit for training; what is odd about it is told.
 
     Raises:
-        DataError: it cannot be read, or lacks the labels that the technique needs.
+        DataError: it cannot be read, lacks the labels that the technique needs, or they are all alike.
     """
     form = settings.card.form(settings.options)
     data = load_data(settings.data, form=form, progress=display, workers=settings.runtime.workers)
@@ -40,7 +41,24 @@ def load_training_data(settings: Settings, display: Display) -> ImageData:
             f"{card.name} learns from {able}; the labels of {settings.data.data!r} are {LABEL_SAYS[target]}.",
             f"--target says how they are taken: {', '.join(card.targets)}.",
         )
+    if card.needs_labels:
+        _check_labels(data)
     return data
+
+
+def _check_labels(data: ImageData) -> None:
+    """See that the training images' labels have something to teach."""
+    targets, known = targets_of(data.train, data.spec)
+    if len(known) == 0:
+        raise DataError("No training image is labelled.", "Label some, or see how `dlkit data` reads them.")
+    if targets.kind == "classes" and (targets.values == targets.values[0]).all():
+        raise DataError(
+            f"All {len(known):,} labelled training images are of the class {data.spec.classes[targets.values[0]]!r}: "
+            "there is nothing to tell apart.",
+            "Put the images of each class in a folder of its own, or see how `dlkit data` reads them.",
+        )
+    if len(known) < 2:
+        raise DataError("One training image is labelled; at least 2 are needed.", "Label more images.")
 
 
 def load_for(run: Run, display: Display, *, data: str | None = None) -> ImageData:

@@ -46,7 +46,8 @@ class CallableSource:
         return Preprocessing(form=form, mean=self.card.mean, std=self.card.std)
 
     def fetch(self) -> None:
-        """Nothing: whatever it fetches, it fetches when it is called."""
+        """See that it is there; whatever it fetches, it fetches when it is called."""
+        _imported(self.builder)
 
     def draft(self, *, pretrained: bool, size: Size | None) -> Draft:  # noqa: ARG002 - it has its own arguments
         """See :class:`dlkit.backbones.source.Source`; with ``pretrained`` the weights are what the callable makes."""

@@ -66,6 +66,7 @@ def test_data_that_teach_nothing(case: str, how: str, tmp_path: Path, capsys: py
     told = capsys.readouterr().err
     assert "Traceback" not in told
     assert says in told
+    assert not (tmp_path / "runs").exists()  # no run was begun
 
 
 def changed_data(path: Path, arrays: dict[str, Any]) -> None:

@@ -13,10 +13,10 @@ from torch import nn
 
 from dlkit.backbones import Tap
 from dlkit.backbones.backbone import TOP
-from dlkit.errors import DataError, UsageError
+from dlkit.errors import UsageError
 from dlkit.features import extract, side_by_side
 from dlkit.options.suggest import did_you_mean
-from dlkit.probes.targets import Ints, targets_of
+from dlkit.probes.targets import Ints
 from dlkit.supervised.objective import labelled
 from dlkit_builtin.transfer.finetune import train_strategy
 from dlkit_builtin.transfer.heads import as_split, fit_mlp, in_units_of, mlp, standardised
@@ -87,23 +87,6 @@ def check_stage(backbone: Backbone, options: TransferOptions) -> None:
             f"--stage {options.stage}: --strategy {options.strategy} itself says which stages it takes.",
             f"Use --strategy {' or '.join(_ON_A_STAGE)}.",
         )
-
-
-def check_data(data: ImageData) -> None:
-    """See that there is something to learn.
-
-    Raises:
-        DataError: all labelled training images are of one class, or there is but one.
-    """
-    targets, known = targets_of(data.train, data.spec)
-    if targets.kind == "classes" and len(np.unique(targets.values)) == 1:
-        raise DataError(
-            f"All {len(known):,} labelled training images are of the class {data.spec.classes[targets.values[0]]!r}: "
-            "there is nothing to tell apart.",
-            "Put the images of each class in a folder of its own, or see how `dlkit data` reads them.",
-        )
-    if len(known) < 2:
-        raise DataError(f"{len(known)} labelled training image: at least 2 are needed.", "Label more images.")
 
 
 def every_stage(backbone: Backbone) -> Taps:

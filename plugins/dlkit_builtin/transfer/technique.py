@@ -31,7 +31,7 @@ from dlkit_builtin.transfer.network import Network
 from dlkit_builtin.transfer.options import TransferOptions
 from dlkit_builtin.transfer.scratch import scratch_backbone
 from dlkit_builtin.transfer.stages import stage_estimates
-from dlkit_builtin.transfer.strategies import Job, carry_out, check_data, check_stage
+from dlkit_builtin.transfer.strategies import Job, carry_out, check_stage
 
 if TYPE_CHECKING:
     from dlkit.data import ImageData
@@ -104,7 +104,6 @@ class Transfer:
     def _prepared(self, data: ImageData, runtime: Runtime) -> Network:
         network = runtime.prepare(self.network)
         network.eval().objective.learn(data.train)
-        check_data(data)
         return network
 
     def _choose(self, data: ImageData, runtime: Runtime, run: Run) -> str:
