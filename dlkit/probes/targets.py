@@ -18,6 +18,10 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
+SCORES: dict[TargetKind, str] = {"classes": "accuracy", "multi-label": "label accuracy", "number": "R²"}
+"""What the mean of :meth:`Targets.scores` is called."""
+
+
 @dataclass(frozen=True)
 class Targets:
     """Targets of N labelled images.

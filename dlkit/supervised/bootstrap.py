@@ -15,7 +15,7 @@ Statistic = Callable[[Weights], Floats]
 """``(R, N)`` → the figure of each resample, ``(R,)``; NaN where a resample has none."""
 
 RESAMPLES = 1000
-_CHUNK = 1 << 22
+CHUNK = 1 << 22
 """Weights held at once (32 MiB)."""
 
 
@@ -28,7 +28,7 @@ def resampled(
         Name → ``(resamples,)``.
     """
     random = np.random.default_rng(seed)
-    rows = max(1, _CHUNK // count)
+    rows = max(1, CHUNK // count)
     found: dict[str, list[Floats]] = {name: [] for name in statistics}
     for start in range(0, resamples, rows):
         weights = _draw(random, min(rows, resamples - start), count)
@@ -39,7 +39,7 @@ def resampled(
 
 def _draw(random: np.random.Generator, rows: int, count: int) -> Weights:
     drawn = random.integers(0, count, (rows, count), dtype=np.int32)
-    drawn += (np.arange(rows, dtype=np.int32) * count)[:, None]  # below 2 × _CHUNK, or one row
+    drawn += (np.arange(rows, dtype=np.int32) * count)[:, None]  # below 2 × CHUNK, or one row
     return np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count).astype(np.float64)
 
 

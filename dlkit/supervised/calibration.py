@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from dlkit.supervised.bootstrap import Floats, Weights
+from dlkit.supervised.bootstrap import CHUNK, Floats, Weights
 
 BINS = 15
 """As many as Guo et al. use."""
@@ -64,7 +64,7 @@ def calibrated_error(confidence: Floats, seed: int) -> float:
     random = np.random.default_rng(seed)
     count = len(confidence)
     member = csr_array((np.ones(count), (np.arange(count), bin_of(confidence))), shape=(count, BINS))
-    rows = max(1, (1 << 22) // count)
+    rows = max(1, CHUNK // count)
     errors = []
     for start in range(0, _DRAWS, rows):
         correct = random.random((min(rows, _DRAWS - start), count)) < confidence

@@ -46,13 +46,13 @@ def scored(outputs: Tensor, data: ImageData) -> Scored | None:
         return None
     if outputs.shape != targets.shape:
         raise ValueError(f"outputs of shape {tuple(outputs.shape)} for targets of shape {tuple(targets.shape)}")
-    known = labelled(data.held_out)
+    known = complete(data.held_out)
     if not known.any():
         return None
     return Scored(np.flatnonzero(known), outputs.double().numpy()[known], targets.double().numpy()[known])
 
 
-def labelled(split: Split) -> NDArray[np.bool_]:
+def complete(split: Split) -> NDArray[np.bool_]:
     """Which images of a split have all their targets, ``(N,)``."""
     if split.targets is None:
         return np.zeros(len(split), dtype=np.bool_)
@@ -148,13 +148,13 @@ def average_precision(weights: Weights, scores: Floats, truth: Floats) -> Floats
 
 def _baselines(found: Scored, data: ImageData) -> dict[str, Floats]:
     """Name of a simpler method → its scores ``(N, K)``."""
-    known = labelled(data.train)
+    known = complete(data.train)
     if data.train.targets is None or not known.any():
         return {}
     targets = data.train.targets.double().numpy()
     scores = {"label frequencies": np.broadcast_to(targets[known].mean(0), found.scores.shape)}
     if data.held_out is not data.train:
-        near = nearest(data.train, known, data.held_out, labelled(data.held_out))
+        near = nearest(data.train, known, data.held_out, complete(data.held_out))
         scores[f"{NEIGHBOURS}-NN on pixels"] = targets[near].mean(1)
     return scores
 

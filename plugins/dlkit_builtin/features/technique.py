@@ -21,7 +21,7 @@ from dlkit.display import Progress
 from dlkit.errors import UsageError
 from dlkit.files import write_json
 from dlkit.metrics import Metrics, Table
-from dlkit.probes.targets import Targets, targets_of
+from dlkit.probes.targets import SCORES, Targets, targets_of
 from dlkit.supervised.metrics import Costs, supervised_metrics, supervised_tables
 from dlkit.supervised.objective import OUTPUT_KINDS
 from dlkit.supervised.pictures import supervised_pictures
@@ -144,7 +144,7 @@ class Features:
     def _search_table(self) -> list[Table]:
         if not self.table:
             return []
-        score = "accuracy" if self.spec.target == "classes" else "R²"
+        score = SCORES[self.spec.target]
         rows = tuple(
             {key: _cell(value) for key, value in row["parameters"].items()} | {score: row["score"], "std": row["std"]}
             for row in self.table

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from dlkit.features import extract, side_by_side
+from dlkit.probes.targets import SCORES
 from dlkit.report import Picture, label_plots
 from dlkit.supervised.pictures import supervised_pictures
 from dlkit.supervised.saliency import saliency_picture
@@ -47,6 +48,7 @@ def pictures(technique: Transfer, data: ImageData, runtime: Runtime) -> Iterator
 
 def evidence(technique: Transfer) -> Iterator[Picture]:
     """How well each stage probes, and what more data would bring, where this was found out."""
+    score = SCORES[technique.spec.target]
     if technique.stages:
         curves = {
             "linear probe": [(row["probe"], *row["probe_interval"]) for row in technique.stages],
@@ -60,12 +62,15 @@ def evidence(technique: Transfer) -> Iterator[Picture]:
             f"{_taken(technique)}"
         )
         yield Picture(
-            "stages", "Stage by stage", caption, label_plots.stage_curve(names, curves, _word(technique), best)
+            "stages",
+            "Stage by stage",
+            caption,
+            label_plots.stage_curve(names, curves, score, best),
         )
     curve = (technique.advice or {}).get("learning_curve")
     if curve:
         caption = "What a linear probe reaches with fewer images, by cross-validation, with 95 % intervals."
-        yield Picture("more-data", "What more data would bring", caption, learning_curve(curve, _word(technique)))
+        yield Picture("more-data", "What more data would bring", caption, learning_curve(curve, score))
 
 
 def _taken(technique: Transfer) -> str:
@@ -74,11 +79,6 @@ def _taken(technique: Transfer) -> str:
     which = "all stages together" if len(taps) > 1 else f"stage {taps[0]}"
     why = ", chosen by log-loss" if technique.strategy == "stage-probe" else ""
     return f"The head of this network takes {which}{why}."
-
-
-def _word(technique: Transfer) -> str:
-    words: Mapping[str, str] = {"classes": "accuracy", "multi-label": "label accuracy", "number": "R²"}
-    return words[technique.spec.target]
 
 
 def _where_it_looks(technique: Transfer, data: ImageData, outputs: Tensor, runtime: Runtime) -> Picture | None:
