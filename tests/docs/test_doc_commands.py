@@ -37,6 +37,7 @@ NOT_RUN: dict[str, str] = {
     r"(dlkit .*--data|dlkit data) (mnist|fashion-mnist|kmnist|cifar10|stl10|flowers102)\b": NETWORK,
     r"dlkit .*--device cuda": "needs a GPU",
     r"dlkit train features .*--backbone resnet50\b": NETWORK,
+    r"dlkit transfer (?!.*(--random-init|run:))": NETWORK,
 }
 """Start of a command → why it is not run. The options of dlkit's own are checked all the same."""
 
@@ -210,8 +211,9 @@ def _shortened(arguments: list[str]) -> list[str]:
     if not arguments or {"--help", "--help-all", "--dry-run", "--write-config"} & {*arguments}:
         return arguments
     if arguments[0] == "train" or arguments[0] in registry().techniques:
-        technique = registry().technique(arguments[arguments[0] == "train"])
-        trains = any(each.name == "epochs" for each in options_of(technique.options))
+        name = arguments[arguments[0] == "train"]  # with --config in its place, the file says which
+        known = registry().techniques
+        trains = name not in known or any(each.name == "epochs" for each in options_of(known[name].card.options))
         return [*arguments, *(["--epochs", "1"] if trains else []), "--threads", "1"]
     if arguments[0] == "resume" and "--epochs" in arguments:
         return [*arguments, "--epochs", "2"]

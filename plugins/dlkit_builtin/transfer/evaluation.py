@@ -38,7 +38,8 @@ def evidence_tables(technique: Transfer) -> Iterator[Table]:
     if advice is not None:
         rows = tuple(_candidate(candidate) for candidate in advice["candidates"])
         title = f"Why {technique.strategy}: strategies by cross-validation on the training images"
-        yield Table(name="strategies", title=title, rows=rows, note=" ".join(advice["reasons"]))
+        note = " ".join([*advice["reasons"], "Expected gain: points over the linear probe."])
+        yield Table(name="strategies", title=title, rows=rows, note=note)
     if technique.stages:
         rows = tuple(_stage(stage) for stage in technique.stages)
         yield Table(name="stages", title="Stages, by cross-validation on the training images", rows=rows)
@@ -51,7 +52,7 @@ def _candidate(candidate: Mapping[str, Any]) -> Row:
         "value": f"{candidate['value']:.3f}" if tried else "",
         "95 % interval": between(candidate["interval"]) if tried else "",
         "images": candidate["images"],
-        "expected advantage": "" if expected is None else f"{100 * expected:+.1f} points",
+        "expected gain": "" if expected is None else f"{100 * expected:+.1f}",
         "seconds": f"{candidate['seconds']:.0f}" if candidate["seconds"] else "",
         "note": candidate["note"],
     }
@@ -69,8 +70,8 @@ def _stage(stage: Mapping[str, Any]) -> Row:
 
 
 def between(bounds: Sequence[float]) -> str:
-    """An interval, as it is written."""
-    return f"{bounds[0]:.3f} – {bounds[1]:.3f}"
+    """An interval, as it is written, which is not broken over lines."""
+    return f"{bounds[0]:.3f}\u00a0–\u00a0{bounds[1]:.3f}"
 
 
 def outputs_of(technique: Transfer, split: Split, runtime: Runtime) -> Tensor:
