@@ -121,7 +121,8 @@ def _some(split: Split, spec: DataSpec, runtime: Runtime) -> Split:
 def _raced(probes: list[Candidate], judge: Judge, trial: Trial, diary: Path | None) -> list[Candidate]:
     """The probes, and what was raced against them, the cheapest first."""
     say = trial.runtime.display.info if trial.runtime.display is not None else lambda _: None
-    strategies = _order(judge.named)
+    # --l2-sp holds weights near pretrained ones, which scratch does not have.
+    strategies = _order(set(judge.named) - ({"scratch"} if trial.options.l2_sp > 0 else set()))
     if len(trial.study.targets) < ENOUGH:
         say(f"Fewer than {ENOUGH} images cannot tell strategies apart: none that trains by gradients is tried.")
         strategies = []
