@@ -28,6 +28,7 @@ from dlkit.backbones.backbone import Backbone
 from dlkit.backbones.build import assembled, run_draft, source_of
 from dlkit.backbones.dissect import trace
 from dlkit.backbones.source import Draft, Size
+from dlkit.errors import UsageError
 
 _PRODUCTS = ("convolution", "mm", "addmm", "bmm", "baddbmm", "linear", "matmul", "_scaled_dot_product")
 OPTIMIZER_COPIES = 3
@@ -69,7 +70,7 @@ def draft_on_meta(reference: str, arguments: Mapping[str, Any], size: Size | Non
     try:
         with torch.device("meta"):
             draft = source.draft(pretrained=False, size=size)
-    except (NotImplementedError, RuntimeError):  # it looks at values while it is built
+    except (NotImplementedError, RuntimeError, UsageError):  # it looks at values, or is wrong on the CPU too
         draft = source.draft(pretrained=False, size=size)
     return draft
 

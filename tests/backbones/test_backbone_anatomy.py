@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import timm
@@ -259,3 +260,14 @@ def test_networks_with_two_classifiers_lose_both(name: str, size: int) -> None:
 def test_timms_conv_heads_and_heads_with_hidden_layers_give_the_top_that_comes_out() -> None:
     for name, size in (("resnetv2_50x1_bit", 2048), ("test_convnext", 64), ("efficientvit_b0", 1280)):
         assert on_meta(name, {}).size == size, name
+
+
+def test_a_network_that_looks_at_values_while_it_is_built_is_built_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    create = timm.create_model
+
+    def looks(*words: Any, **options: Any) -> Any:
+        torch.ones(1).item()  # which a tensor on the meta device does not have
+        return create(*words, **options)
+
+    monkeypatch.setattr(timm, "create_model", looks)
+    assert on_meta("resnet10t", {}).size == 512
