@@ -19,7 +19,7 @@ from dlkit.loading import beside_own, load_for, load_training_data
 from dlkit.metrics import Metrics
 from dlkit.options import TrainOptions
 from dlkit.places import anchored
-from dlkit.report import Picture, plots, save_pictures, write_report
+from dlkit.report import Picture, save_pictures, write_report
 from dlkit.run import Run
 from dlkit.run.directory import CONFIG
 from dlkit.run.environment import describe_environment
@@ -201,6 +201,8 @@ def conclude(run: Run, technique: Technique[Any], data: ImageData, runtime: Runt
 
 def _pictures(technique: Technique[Any], data: ImageData, runtime: Runtime) -> Iterator[Picture]:
     """Some training images, then what the technique draws."""
+    from dlkit.report import plots  # matplotlib: what is wrong with a command is told sooner without
+
     shown = data.train.subset(torch.arange(min(SAMPLES, len(data.train))))
     caption = f"The first {len(shown)} training images, as the model gets them."
     yield Picture("samples", "Samples", caption, plots.samples(shown.pixels(), shown.labels, data.spec.classes))

@@ -8,12 +8,12 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from dlkit.files import atomic_path, write_json
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DPI = 150
 INDEX = "index.json"
@@ -43,6 +43,8 @@ class Picture:
 def png(figure: Figure) -> bytes:
     """The figure as a PNG file's bytes."""
     buffer = io.BytesIO()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # not before there is a figure
+
     FigureCanvasAgg(figure)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # class names may be in any script

@@ -18,7 +18,6 @@ from dlkit.errors import DataError, DlkitError
 from dlkit.files import read_json
 from dlkit.metrics import Metric, Metrics
 from dlkit.options import to_plain
-from dlkit.report.curves import best_epoch, learning_curves, panels
 from dlkit.report.figures import between, headline, number, strongest, time_span, verdict, with_unit
 from dlkit.report.picture import DPI, INDEX, png
 from dlkit.run.directory import CONFIG
@@ -102,6 +101,8 @@ def metric_rows(metrics: Iterable[Metric]) -> list[dict[str, Any]]:
 
 def curves_section(run: Run) -> dict[str, Any] | None:
     """Learning curves as one picture, with a line on each phase; None where nothing was recorded."""
+    from dlkit.report.curves import best_epoch, learning_curves, panels  # matplotlib: not before it is needed
+
     rows = run.metrics()
     found = panels(rows)
     if not found:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +47,17 @@ def test_nothing_heavy_is_imported(words: list[str]) -> None:
     exit_code, modules = json.loads(done.stdout.splitlines()[-1])
     assert exit_code in (0, 2), done.stderr
     assert HEAVY.isdisjoint(modules)
+
+
+def test_weights_that_cannot_be_had_are_told_before_what_draws_and_fits_is_imported(tmp_path: Path) -> None:
+    code = (
+        "import json, sys; from dlkit.cli.main import main; code = main(sys.argv[1:]); "
+        "print(json.dumps([code, sorted(sys.modules)]))"
+    )
+    empty = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf"), "TORCH_HOME": str(tmp_path / "torch")}
+    words = [sys.executable, "-c", code, "transfer", "--runs", str(tmp_path / "runs")]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ, **empty})
+    exit_code, modules = json.loads(done.stdout.splitlines()[-1])
+    assert exit_code == 3, done.stderr
+    assert {"matplotlib", "sklearn", "captum", "onnx"}.isdisjoint(modules)
+    assert not list(tmp_path.iterdir())
