@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -98,14 +98,18 @@ def advise(settings: Settings, display: Display) -> None:
     Raises:
         UsageError: the technique gives no advice.
     """
+    if not settings.card.advises:
+        raise UsageError(f"{settings.card.name} gives no advice.", "--dry-run shows what training is going to be.")
     with interruptible():
         settings = anchored(settings)
         runtime = Runtime(settings.runtime, display)
         data = load_training_data(settings, display)
-        technique = build_technique(settings, data.spec, runtime)
-        if not isinstance(technique, Advises):
-            raise UsageError(f"{settings.card.name} gives no advice.", "--dry-run shows what training is going to be.")
-        display.result(technique.advise(data, runtime))
+        technique = cast(Advises, build_technique(settings, data.spec, runtime))
+        try:
+            display.result(technique.advise(data, runtime))
+        except Interrupted as stop:
+            stop.hint = "Advice makes no run: nothing of it is kept but features."
+            raise
 
 
 def build_technique(settings: Settings, spec: DataSpec, runtime: Runtime) -> Technique[Any]:

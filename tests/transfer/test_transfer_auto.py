@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 import torch
 from dlkit_builtin.transfer.auto import Trial
 from dlkit_builtin.transfer.candidates import Judge
 from dlkit_builtin.transfer.catalog import STRATEGIES
+from dlkit_builtin.transfer.technique import Transfer
 from finetune_fakes import runtime, snapshot
 from small_transfer import save_weights, small_data, small_options, trained
 
 from dlkit.cli.main import main
 from dlkit.data import ImageData
+from dlkit.errors import Interrupted
 from dlkit.options.values import Duration
 
 GRADIENTS = ("finetune-top", "finetune-deep", "lp-ft", "finetune")
@@ -96,3 +100,17 @@ def test_advice_makes_no_run(shapes_npz: Path, tmp_path: Path, capsys: pytest.Ca
     advice = json.loads(capsys.readouterr().out)
     assert advice["choice"] in STRATEGIES
     assert advice["measurements"]["size"] == "little"
+
+
+def test_advice_that_is_stopped_promises_no_run(
+    shapes_npz: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: Any) -> NoReturn:
+        raise Interrupted(signal.SIGTERM, "Everything is saved. Go on with: dlkit resume /tmp/of-a-trial")
+
+    monkeypatch.setattr(Transfer, "advise", stopped)
+    words = ["--backbone", "test_resnet", "--random-init", "--image-size", "32", "--data", str(shapes_npz)]
+    assert main(["transfer", *words, "--runs", str(tmp_path), "--advise"]) == 128 + signal.SIGTERM
+    told = capsys.readouterr().err
+    assert "Stopped by SIGTERM" in told
+    assert "resume" not in told
