@@ -77,8 +77,8 @@ class Entry:
             path = self._write(digests, features)
             if not (self.path / _DESCRIPTION).exists():
                 write_json(self.path / _DESCRIPTION, dict(self._about))
-        except DlkitError as error:
-            self._warn(f"Features are not kept: {error.message}")
+        except (DlkitError, OSError) as error:
+            self._warn(f"Features are not kept: {error.message if isinstance(error, DlkitError) else error}")
             return None
         return path
 
@@ -142,15 +142,13 @@ class Entry:
 
 
 def shards(path: Path) -> list[Path]:
-    """The files of an entry, in a fixed order."""
-    return sorted(path.glob("[0-9a-f]*.safetensors"))
+    """The files of an entry, in a fixed order; none where it cannot be looked into."""
+    return [file for file in _listed(path) if file.suffix == ".safetensors" and not file.name.startswith(".")]
 
 
 def entries() -> Iterator[Path]:
-    """The folders of all entries."""
-    folder = features_folder()
-    if folder.is_dir():
-        yield from sorted(path for path in folder.iterdir() if path.is_dir())
+    """The folders of all entries; none where the cache cannot be looked into."""
+    yield from (path for path in _listed(features_folder()) if path.is_dir())
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -212,10 +210,17 @@ def evict(limit: int, keep: set[Path]) -> int:
 def _sweep() -> None:
     """Remove temporary files that a killed process left."""
     for path in entries():
-        for file in path.glob(".*.tmp"):
-            if time.time() - _used(file) > _FORGOTTEN:
+        for file in _listed(path):
+            if file.suffix == ".tmp" and time.time() - _used(file) > _FORGOTTEN:
                 with contextlib.suppress(OSError):
                     file.unlink(missing_ok=True)
+
+
+def _listed(path: Path) -> list[Path]:
+    try:
+        return sorted(path.iterdir())
+    except OSError:
+        return []
 
 
 def _rows(file: Path) -> int:

@@ -278,8 +278,16 @@ def test_a_size_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
         size_limit()
 
 
-def test_a_folder_that_cannot_be_written_costs_the_features_only(home: Path) -> None:
-    (home / "features").write_text("in the way")
+@pytest.mark.parametrize("why", ["a file in its place", "a place that the system refuses to look at"])
+def test_a_folder_that_cannot_be_used_costs_the_features_only(
+    why: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if why.startswith("a file"):
+        (home / "features").write_text("in the way")
+    else:
+        monkeypatch.setenv("DLKIT_HOME", str(home / ("x" * 300)))  # too long a name; no permission looks the same
+    assert main(["cache"]) == 0
+    assert capsys.readouterr().out.startswith("0 bytes")
     backbone, split = fakes.named("resnet10t"), fakes.make_split(3)
     runtime, display = fakes.make_runtime()
     assert extract(backbone, split, TOP, runtime)[TOP[0]].shape == (3, 512)
