@@ -49,6 +49,22 @@ def test_from_files_to_a_run_and_back(shapes_npz: Path, tmp_path: Path, capsys: 
     assert (codes >= 0).all()
 
 
+def test_a_run_with_an_estimator_is_a_backbone(
+    shapes_npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its features are used, its estimator is not: neither for building it, nor for loading the run that uses it."""
+    monkeypatch.setattr("dlkit.session.save_pictures", lambda *_: None)
+    words = ["--data", str(shapes_npz), "--runs", str(tmp_path)]
+    assert main(["features", *words, *WORDS, "--backbone", "test_resnet", "--classifier", "knn"]) == 0
+    small = ["--threads", "1", "--quiet", "--no-cache", "--strategy", "linear-probe"]
+    assert main(["transfer", *words, *small, "--backbone", "run:features/shapes-001"]) == 0
+    images = torch.rand(2, 3, 32, 32)
+    with torch.inference_mode():
+        codes = [open_run(str(tmp_path / name / "shapes-001")).load_technique().encode(images)
+                 for name in ("features", "transfer")]  # fmt: skip
+    torch.testing.assert_close(*codes)
+
+
 def test_training_predicts_from_what_inference_computes(shapes_npz: Path, tmp_path: Path) -> None:
     """Features that are extracted for the estimator are those of the inference module."""
     words = ["--backbone", "test_resnet", "--relu", "--concat", "raw", "--no-fast", "--data", str(shapes_npz)]

@@ -161,8 +161,10 @@ class Head(nn.Module):
         places = tensors["places"]
         if plain["method"] == "linear":
             score: nn.Module = Linear(*(tensors[f"score.{name}"] for name in ("center", "weight", "bias")))
-        else:
+        elif tensors["estimator"].any():
             score = Estimator(unseal(tensors["estimator"]), plain["method"], places.shape[0])
+        else:  # zeros: the technique is built for its features alone, as a backbone run:RUN
+            score = nn.Identity()
         sharpness = float("nan") if plain["sharpness"] is None else float(plain["sharpness"])
         return cls(score, sharpness, places, tensors["shift"], tensors["spread"]).eval()
 
