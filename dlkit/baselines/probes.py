@@ -58,4 +58,5 @@ def _accuracy(classifier: Any, train: Features, train_labels: Labels, test: Feat
     with warnings.catch_warnings():
         # A probe that stops at max_iter is still a probe, the same one for every feature that it compares.
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "The number of unique classes")  # many classes of one image: classes still
         return float(classifier.fit(train, train_labels).score(test, test_labels))

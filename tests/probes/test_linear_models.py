@@ -91,3 +91,12 @@ def test_outputs_are_those_of_the_module(kind: str) -> None:
         logits = head(torch.from_numpy(features))
     expected = {"classes": logits.softmax(1), "multi-label": logits.sigmoid(), "number": logits}[kind]
     assert np.abs(outputs_of(weights, bias, standard, targets) - expected.numpy()).max() < 1e-4
+
+
+@pytest.mark.filterwarnings("error")
+def test_many_classes_of_one_image_are_classes() -> None:
+    """scikit-learn takes them for numbers, and says so to whoever trains."""
+    random = np.random.default_rng(0)
+    targets = Targets("classes", np.arange(40) % 30, 30)
+    weights, _ = solve(random.normal(size=(40, 8)), targets, 1.0)
+    assert weights.shape == (30, 8)
