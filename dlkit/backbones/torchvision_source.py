@@ -40,7 +40,8 @@ class TorchvisionSource:
         if self.name not in names():
             raise UsageError(
                 f"There is no backbone {name!r}: torchvision has no classifier of that name.",
-                did_you_mean(self.name, names()) or "`dlkit list backbones torchvision/` lists the names.",
+                did_you_mean(self.name, names()).replace("'", f"'{PREFIX}", 1)
+                or "`dlkit list backbones torchvision/` lists the names.",
             )
         if "weights" in arguments or "progress" in arguments:
             raise UsageError(
