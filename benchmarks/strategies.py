@@ -22,10 +22,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from dlkit_builtin.transfer.auto import Scratch, advise
+from dlkit_builtin.transfer.auto import advise
 from dlkit_builtin.transfer.evaluation import outputs_of
 from dlkit_builtin.transfer.options import TransferOptions
 from dlkit_builtin.transfer.technique import Transfer
+from dlkit_builtin.transfer.trial import Scratch
 
 from dlkit.backbones import build_backbone, image_form
 from dlkit.data import ImageData, load_data

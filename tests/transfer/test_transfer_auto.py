@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import pytest
 import torch
-from dlkit_builtin.transfer.auto import Trial
+from dlkit_builtin.transfer.trial import Trial
 from dlkit_builtin.transfer.candidates import Judge
 from dlkit_builtin.transfer.catalog import STRATEGIES
 from dlkit_builtin.transfer.technique import Transfer

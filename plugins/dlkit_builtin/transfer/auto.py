@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-import hashlib
-import tempfile
-import time
-from collections.abc import Collection, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from dlkit.backbones import Tap
 from dlkit.backbones.backbone import TOP
-from dlkit.options.values import Duration
 from dlkit.probes.estimates import interleaved, learning_curve
-from dlkit.probes.targets import targets_of
+from dlkit.probes.targets import SCORES, targets_of
 from dlkit.runtime import Runtime
 from dlkit_builtin.transfer.advice import Advice, reasons
 from dlkit_builtin.transfer.candidates import Candidate, Judge
@@ -28,8 +21,9 @@ from dlkit_builtin.transfer.catalog import CELLS, STRATEGIES
 from dlkit_builtin.transfer.measure import measure
 from dlkit_builtin.transfer.race import Diary, Race
 from dlkit_builtin.transfer.stages import stage_estimates
-from dlkit_builtin.transfer.strategies import Job, best_taps, carry_out, every_stage
+from dlkit_builtin.transfer.strategies import best_taps, every_stage
 from dlkit_builtin.transfer.study import Study, study
+from dlkit_builtin.transfer.trial import Trial
 
 if TYPE_CHECKING:
     from dlkit.data import ImageData, Split
@@ -45,31 +39,6 @@ ENOUGH = 30
 """With fewer labelled images nothing is raced: an estimate from them could not tell strategies apart."""
 MOST = 2_500
 """At most so many labelled images are looked at; more would cost time and change no choice."""
-WORDS = {"classes": "accuracy", "multi-label": "label accuracy", "number": "R²"}
-"""What a score is, by what labels say."""
-
-
-class Scratch:
-    """A run for trials: nothing is recorded, and its checkpoints go with it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def record(self, row: Mapping[str, Any]) -> None:
-        """Nothing is kept."""
-
-    def metrics_position(self) -> int:
-        """There is none."""
-        return 0
-
-    def cut_metrics(self, position: int) -> None:
-        """There are none."""
-
-    def checkpoint_path(self, phase: str, which: Literal["last", "best"]) -> Path:
-        """A place in the temporary directory."""
-        folder = self.path / phase
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{which}.safetensors"
 
 
 def advise(
@@ -94,7 +63,7 @@ def advise(
     judge = Judge(probes[0], CELLS[measurements.size, measurements.similarity][1], measurements.per_class)
     candidates = _raced(probes, judge, trial, diary)
     best = judge.choose(candidates)
-    word = WORDS[data.spec.target]
+    word = SCORES[data.spec.target]
     said = reasons(measurements, candidates, best, word)
     curve = _learning_curve(found, runtime) if measurements.size == "little" and len(found.targets) >= FEWEST else ()
     return Advice(
@@ -177,61 +146,3 @@ def _more_data(curve: Sequence[tuple[float, float, float]], word: str) -> str:
         f"More data: with {few:.0f} images the probe reaches {word} {low:.3f}, with {many:.0f} it reaches {high:.3f} "
         f"(± {1.96 * error:.3f}); at this rate twice as many would bring about {100 * slope:+.0f} points."
     )
-
-
-_SHARE_OF_WORK = {"finetune-top": 0.4, "finetune-deep": 0.8}
-"""Of a whole network's training, roughly: what is frozen is computed once."""
-
-
-class Trial:
-    """Trying a strategy out on a fold of the training images."""
-
-    def __init__(
-        self, network: Network, data: ImageData, options: TransferOptions, runtime: Runtime, found: Study
-    ) -> None:
-        self.network, self.data, self.options, self.runtime, self.study = network, data, options, runtime, found
-
-    @cached_property
-    def seconds_per_image(self) -> float:
-        """What training the whole network takes for an image, by trying one batch."""
-        network = self.runtime.prepare(copy.deepcopy(self.network)).requires_grad_(True)
-        batch = next(iter(self.runtime.batches(self.data.train, self.options.batch_size)))
-        for _ in range(2):  # the first pass also chooses kernels
-            start = time.perf_counter()
-            network(batch.images).sum().backward()
-        return (time.perf_counter() - start) / len(batch)
-
-    def expected_seconds(self, strategy: str, fold: int) -> float:
-        """About how long a trial is going to take."""
-        images = len(self.study.parts[fold][0])
-        return _SHARE_OF_WORK.get(strategy, 1.0) * self.options.epochs * images * self.seconds_per_image
-
-    def key(self) -> str:
-        """What the scores depend on."""
-        whole = hashlib.sha256(repr(dataclasses.replace(self.options, budget=Duration(1))).encode())
-        whole.update(f"{self.data.spec.fingerprint} {self.network.backbone.fingerprint()} {self.runtime.seed}".encode())
-        return whole.hexdigest()
-
-    def scores(self, strategy: str, fold: int) -> NDArray[np.float64]:
-        """Train on the fold's training images, predict its others, ``(n,)`` scores."""
-        train, test = self.study.parts[fold]
-        split = self.data.train
-        some = split.subset(torch.from_numpy(self.study.known[train]))
-        others = split.subset(torch.from_numpy(self.study.known[test]))
-        nothing = split.subset(torch.zeros(0, dtype=torch.int64))
-        # A runtime of its own: the run's must not count the trial's phases among its own.
-        runtime = Runtime(dataclasses.replace(self.runtime.options, seed=self.runtime.derive(strategy, fold) % 2**31))
-        network = runtime.prepare(copy.deepcopy(self.network))
-        network.objective.learn(some)
-        with tempfile.TemporaryDirectory(prefix="dlkit-race-") as folder:
-            data = dataclasses.replace(self.data, train=some, val=nothing, test=nothing)
-            carry_out(strategy, Job(network, data, runtime, Scratch(Path(folder)), self.options, self.study, train))
-        return self.study.targets.subset(test).scores(predicted(network, others, runtime))
-
-
-def predicted(network: Network, split: Any, runtime: Runtime) -> NDArray[np.float32]:
-    """What a network says of a split, ``(N, K)``."""
-    network.eval()
-    with runtime.inference():
-        logits = torch.cat([network(batch.images).float() for batch in runtime.batches(split, 32)])
-        return np.asarray(network.objective.activate(logits).cpu())

@@ -1,0 +1,106 @@
+"""Trying a strategy out on a fold of the training images, and leaving nothing behind."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import hashlib
+import tempfile
+import time
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dlkit.options.values import Duration
+from dlkit.runtime import Runtime
+from dlkit_builtin.transfer.strategies import Job, carry_out
+from dlkit_builtin.transfer.study import Study
+
+if TYPE_CHECKING:
+    from dlkit.data import ImageData, Split
+    from dlkit_builtin.transfer.network import Network
+    from dlkit_builtin.transfer.options import TransferOptions
+
+
+class Scratch:
+    """A run for trials: nothing is recorded, and its checkpoints go with it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def record(self, row: Mapping[str, Any]) -> None:
+        """Nothing is kept."""
+
+    def metrics_position(self) -> int:
+        """There is none."""
+        return 0
+
+    def cut_metrics(self, position: int) -> None:
+        """There are none."""
+
+    def checkpoint_path(self, phase: str, which: Literal["last", "best"]) -> Path:
+        """A place in the temporary directory."""
+        folder = self.path / phase
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{which}.safetensors"
+
+
+_SHARE_OF_WORK = {"finetune-top": 0.4, "finetune-deep": 0.8}
+"""Of a whole network's training, roughly: what is frozen is computed once."""
+
+
+class Trial:
+    """Trying a strategy out on a fold of the training images."""
+
+    def __init__(
+        self, network: Network, data: ImageData, options: TransferOptions, runtime: Runtime, found: Study
+    ) -> None:
+        self.network, self.data, self.options, self.runtime, self.study = network, data, options, runtime, found
+
+    @cached_property
+    def seconds_per_image(self) -> float:
+        """What training the whole network takes for an image, by trying one batch."""
+        network = self.runtime.prepare(copy.deepcopy(self.network)).requires_grad_(True)
+        batch = next(iter(self.runtime.batches(self.data.train, self.options.batch_size)))
+        for _ in range(2):  # the first pass also chooses kernels
+            start = time.perf_counter()
+            network(batch.images).sum().backward()
+        return (time.perf_counter() - start) / len(batch)
+
+    def expected_seconds(self, strategy: str, fold: int) -> float:
+        """About how long a trial is going to take."""
+        images = len(self.study.parts[fold][0])
+        return _SHARE_OF_WORK.get(strategy, 1.0) * self.options.epochs * images * self.seconds_per_image
+
+    def key(self) -> str:
+        """What the scores depend on."""
+        whole = hashlib.sha256(repr(dataclasses.replace(self.options, budget=Duration(1))).encode())
+        whole.update(f"{self.data.spec.fingerprint} {self.network.backbone.fingerprint()} {self.runtime.seed}".encode())
+        return whole.hexdigest()
+
+    def scores(self, strategy: str, fold: int) -> NDArray[np.float64]:
+        """Train on the fold's training images, predict its others, ``(n,)`` scores."""
+        train, test = self.study.parts[fold]
+        split = self.data.train
+        some = split.subset(torch.from_numpy(self.study.known[train]))
+        others = split.subset(torch.from_numpy(self.study.known[test]))
+        nothing = split.subset(torch.zeros(0, dtype=torch.int64))
+        # A runtime of its own: the run's must not count the trial's phases among its own.
+        runtime = Runtime(dataclasses.replace(self.runtime.options, seed=self.runtime.derive(strategy, fold) % 2**31))
+        network = runtime.prepare(copy.deepcopy(self.network))
+        network.objective.learn(some)
+        with tempfile.TemporaryDirectory(prefix="dlkit-race-") as folder:
+            data = dataclasses.replace(self.data, train=some, val=nothing, test=nothing)
+            carry_out(strategy, Job(network, data, runtime, Scratch(Path(folder)), self.options, self.study, train))
+        return self.study.targets.subset(test).scores(_outputs(network, others, runtime))
+
+
+def _outputs(network: Network, split: Split, runtime: Runtime) -> NDArray[np.float32]:
+    """What a network says of a split, ``(N, K)``."""
+    network.eval()
+    return np.asarray(runtime.collect(lambda images: network.objective.activate(network(images)), split, 32))
