@@ -48,7 +48,11 @@ def png(figure: Figure) -> bytes:
     FigureCanvasAgg(figure)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # class names may be in any script
-        figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.1, metadata={"Software": None})
+        # Least compression: a quarter less time for a twelfth more bytes.
+        figure.savefig(
+            buffer, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.1, metadata={"Software": None},
+            pil_kwargs={"compress_level": 1},
+        )  # fmt: skip
     return buffer.getvalue()
 
 
