@@ -1,6 +1,8 @@
 """Which strategy of transfer learning is best on small data, and how much `auto` loses against knowing it beforehand.
 
-    python benchmarks/strategies.py --data FOLDER --backbone mobilenetv1_050 --weights FILE --out results.jsonl
+    python benchmarks/strategies.py --data FOLDER --weights FILE --out benchmarks/results/strategies.jsonl \\
+        --backbone timm.models.efficientnet:_gen_mobilenet_v1 \\
+        --backbone-arg variant=mobilenetv1_100,channel_multiplier=0.5,pad_type=same --budget 1h --threads 1
 
 FOLDER holds the data sets below as folders or .npz files. For each data set, number of images per class and seed, a
 training set of that size is drawn; every strategy is trained on it and tested on the same large test split; `auto`
@@ -44,6 +46,7 @@ DATASETS = {
 }
 """Name → where it is, and its test split: a published one, or a share that is drawn once (seed 0)."""
 
+RESULTS = Path(__file__).parent / "results" / "strategies.jsonl"
 STRATEGIES = ("linear-probe", "stage-probe", "mlp-head", "finetune-top", "finetune-deep", "lp-ft", "finetune")
 SHOWN = ("dataset", "size", "seed", "strategy", "result", "seconds")
 RIVALS = {"always probe": "linear-probe", "always fine-tune": "finetune", "always lp-ft": "lp-ft"}
@@ -57,7 +60,7 @@ def main() -> None:
     parser.add_argument("--backbone-arg", default="", help="KEY=VALUE,…")
     parser.add_argument("--weights", help="file of weights for it")
     parser.add_argument("--image-size", type=int, help="side of the images; by default the weights' own")
-    parser.add_argument("--out", type=Path, default=Path("strategies.jsonl"))
+    parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--datasets", default=",".join(DATASETS))
     parser.add_argument("--sizes", default="5,20,50", help="training images per class")
     parser.add_argument("--seeds", default="0,1,2")
