@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 
 import pytest
 import torch
-from dlkit_builtin.transfer.trial import Trial
 from dlkit_builtin.transfer.candidates import Judge
 from dlkit_builtin.transfer.catalog import STRATEGIES
 from dlkit_builtin.transfer.technique import Transfer
+from dlkit_builtin.transfer.trial import Trial
 from finetune_fakes import runtime, snapshot
 from small_transfer import save_weights, small_data, small_options, trained
 
