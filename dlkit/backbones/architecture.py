@@ -46,7 +46,7 @@ def check_architecture(file: WeightsFile, draft: Draft) -> tuple[str, ...]:
     arguments = {key.strip(): literal(value) for key, _, value in pairs}
     given = dict(draft.arguments)
     lacking = {key: value for key, value in arguments.items() if given.get(key, _UNSET) != value}
-    if library != draft.library or name.partition(".")[0] not in draft.names or lacking:
+    if library != draft.package or name.partition(".")[0] not in draft.names or lacking:
         raise _mismatch(file.path, stated, library, name, arguments, draft)
     added = [key for key in given if key not in arguments and key not in ("variant", "num_classes", "img_size")]
     if added:
@@ -55,12 +55,12 @@ def check_architecture(file: WeightsFile, draft: Draft) -> tuple[str, ...]:
 
 
 def _mismatch(path: str, stated: str, library: str, name: str, arguments: dict[str, Any], draft: Draft) -> DataError:
-    built = ", ".join([f"{draft.library} {'/'.join(sorted(draft.names))}", *_pairs(draft.arguments)])
+    built = ", ".join([f"{draft.package} {'/'.join(sorted(draft.names))}", *_pairs(draft.arguments)])
     backbone = name if library == "timm" else f"torchvision/{name}"
     words = f"--backbone {backbone}"
     if arguments:
         words += f" --backbone-arg {','.join(_pairs(arguments))}"
-    same_network = library == draft.library and name.partition(".")[0] in draft.names
+    same_network = library == draft.package and name.partition(".")[0] in draft.names
     if same_network:
         words = f"--backbone-arg {','.join(_pairs(arguments))}" if arguments else words
     return DataError(f"{path!r} holds weights of {stated!r}; what was built is {built!r}.", f"Use {words}")

@@ -66,7 +66,7 @@ class CallableSource:
             weights=f"whatever {self.builder} makes" if pretrained else "random",
             arguments=self.arguments,
             names=frozenset({getattr(function, "__name__", ""), architecture or ""} - {""}),
-            library=self.builder.partition(":")[0].partition(".")[0],
+            package=self.builder.partition(":")[0].partition(".")[0],
             licence=self.card.licence if self.card and pretrained else "",
             notices=self._notices(pretrained),
         )

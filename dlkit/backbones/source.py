@@ -24,7 +24,7 @@ class Draft:
         weights: in words; ``random`` where they are.
         arguments: all that the builder was given, as JSON can hold it, so that it builds the same again.
         names: by which a weights file may call this architecture.
-        library: of these names: ``timm``, ``torchvision``.
+        package: of these names: ``timm``, ``torchvision``.
         licence: of the weights, where it is known.
         classes: that the classifier's outputs stand for, where they are known.
         notices: what the user should know.
@@ -36,7 +36,7 @@ class Draft:
     weights: str = "random"
     arguments: Mapping[str, Any] = field(default_factory=dict)
     names: frozenset[str] = frozenset()
-    library: str = ""
+    package: str = ""
     licence: str = ""
     classes: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()

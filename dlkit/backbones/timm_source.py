@@ -78,7 +78,7 @@ class TimmSource:
             weights=f"timm/{self._full_name()}" if pretrained else "random",
             arguments=arguments,
             names=frozenset({self.cfg.architecture, self.name.partition(".")[0]}),
-            library="timm",
+            package="timm",
             licence=(self.cfg.license or "") if pretrained else "",
             classes=_class_names(network) if own_head and pretrained else (),
             headed=own_head or not pretrained,

@@ -90,7 +90,7 @@ class TorchvisionSource:
             weights=f"{PREFIX}{self.name}.{self.published.name}" if pretrained else "random",
             arguments=arguments,
             names=frozenset({self.name}),
-            library="torchvision",
+            package="torchvision",
             licence=self.published.meta.get("license", "") if pretrained else "",
             classes=tuple(self.published.meta["categories"]) if pretrained else (),
         )
