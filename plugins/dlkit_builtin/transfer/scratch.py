@@ -7,6 +7,8 @@ weights would be slower and worse.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,6 +24,14 @@ BACKBONE = "small-resnet"
 """Its name in the registry, where the plugin of ``classifier`` puts it."""
 
 
+@contextmanager
+def drawn_from(seed: int) -> Iterator[None]:
+    """Weights made within depend on the seed alone, whatever was drawn before: by a race, say."""
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        yield
+
+
 def image_form(options: TransferOptions) -> ImageForm:
     """The images that the strategy's network takes, where the user does not say."""
     return fetched_form(_without_pretraining(options, None) if options.strategy == "scratch" else options)
@@ -29,8 +39,7 @@ def image_form(options: TransferOptions) -> ImageForm:
 
 def scratch_backbone(options: TransferOptions, side: int, seed: int = 0) -> Backbone:
     """A small network for images of this side; its weights depend on the seed alone."""
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(seed)
+    with drawn_from(seed):
         return build_backbone(_without_pretraining(options, side))
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import nn
 
 from dlkit.backbones import Tap
@@ -20,7 +19,7 @@ from dlkit.probes.targets import Ints
 from dlkit.supervised.objective import labelled
 from dlkit_builtin.transfer.finetune import train_strategy
 from dlkit_builtin.transfer.heads import as_split, fit_mlp, in_units_of, mlp, standardised
-from dlkit_builtin.transfer.scratch import scratch_backbone
+from dlkit_builtin.transfer.scratch import drawn_from, scratch_backbone
 from dlkit_builtin.transfer.study import Study, Taps, study
 
 if TYPE_CHECKING:
@@ -131,8 +130,7 @@ def mlp_head(job: Job) -> None:
     train = labelled(job.data.train)
     features = _features(job, taps, train)
     mean, scale = features.mean(0), np.maximum(features.std(0), 1e-6)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(runtime.derive("head"))
+    with drawn_from(runtime.derive("head")):
         head = runtime.prepare(mlp((features.shape[1], *options.hidden, network.objective.outputs), options.dropout))
     val = labelled(job.data.val)
     fit_mlp(
@@ -167,15 +165,9 @@ def carry_out(strategy: str, job: Job) -> None:
             seed = job.runtime.derive("scratch")
             network.backbone = job.runtime.prepare(scratch_backbone(job.options, side, seed))
         network.taps = (Tap(TOP),)
-        network.head = job.runtime.prepare(_random_head(job))
+        with drawn_from(job.runtime.derive("head")):
+            network.head = job.runtime.prepare(nn.Linear(network.backbone.size, network.objective.outputs))
     train_strategy(network, strategy, job.data, job.runtime, job.run, job.options)
-
-
-def _random_head(job: Job) -> nn.Linear:
-    """Weights that depend on the seed alone, whatever was drawn before: a race, say."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(job.runtime.derive("head"))
-        return nn.Linear(job.network.backbone.size, job.network.objective.outputs)
 
 
 PROBES: dict[str, Callable[[Job], None]] = {
