@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from dlkit.errors import PluginError
+from dlkit.errors import PluginError, UsageError
 
 if TYPE_CHECKING:
     from dlkit.data.spec import ImageForm, TargetKind
+    from dlkit.layerwise import LayerLearner
     from dlkit.options import Options
     from dlkit.technique import Technique
 
@@ -38,6 +39,7 @@ class Card:
         advises: its implementation is :class:`dlkit.technique.Advises`, so ``--advise`` works.
         image_form: ``"package.module:function"``, heavy; ``function(options)`` gives the
             :class:`dlkit.data.spec.ImageForm` that images are brought to where the user does not say, or None.
+        learns_layers: ``"package.module:function"``, heavy: a :class:`dlkit.layerwise.LayerLearner`.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Card:
     examples: tuple[str, ...] = ()
     advises: bool = False
     image_form: str = ""
+    learns_layers: str = ""
 
     def load(self) -> type[Technique[Any]]:
         """Import the implementation (heavy).
@@ -73,6 +76,20 @@ class Card:
             return None
         form: ImageForm | None = self._imported(self.image_form, "image form")(options)
         return form
+
+    def layer_learner(self) -> LayerLearner:
+        """What teaches one layer of a stack (heavy).
+
+        Raises:
+            UsageError: the technique teaches none.
+            PluginError: the function cannot be imported.
+        """
+        if not self.learns_layers:
+            raise UsageError(
+                f"Technique {self.name!r} does not learn single layers.", "`dlkit info NAME` says who does."
+            )
+        learner: LayerLearner = self._imported(self.learns_layers, "layer learner")
+        return learner
 
     def _imported(self, path: str, what: str) -> Any:
         module_name, _, attribute = path.partition(":")

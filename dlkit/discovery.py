@@ -33,7 +33,7 @@ BUILT_IN = "dlkit"
 CORE_VERBS = frozenset(
     {"train", "list", "info", "plugins", "doctor", "completion", "evaluate", "predict", "encode", "export", "report",
      "resume", "runs", "data", "decode", "generate", "reconstruct", "classify", "segment", "search", "morph", "sample",
-     "help", "version", "config", "cache"}
+     "help", "version", "config", "cache", "grid", "cluster", "augment"}
 )  # fmt: skip
 """Names that no technique may bear: the core's commands, present and foreseen (``dlkit NAME`` is a short form)."""
 

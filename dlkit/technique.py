@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, runtime_checkable
 
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from dlkit.data.spec import DataSpec
 from dlkit.metrics import Metrics
@@ -142,6 +142,22 @@ class Reconstructs(Protocol):
 
 
 @runtime_checkable
+class Generates(Protocol):
+    """Capability ``generate``: noise → new images."""
+
+    def generate(self, count: int, generator: Generator, labels: Tensor | None = None) -> Tensor:
+        """New images, pixels ``(count, C, H, W)`` in [0, 1], on the technique's device.
+
+        Args:
+            count: how many.
+            generator: of all its draws, on that device; the same state gives the same images.
+            labels: int64 ``(count,)``, the classes wanted. None: all that the technique knows, in the proportions it
+                learned. Asked only of techniques with the capability ``condition``.
+        """
+        ...
+
+
+@runtime_checkable
 class Classifies(Protocol):
     """Capability ``classify``: images → class probabilities. Asked only where labels are classes."""
 
@@ -154,6 +170,10 @@ CAPABILITIES: dict[str, type[Any]] = {
     "encode": Encodes,
     "decode": Decodes,
     "reconstruct": Reconstructs,
+    "generate": Generates,
     "classify": Classifies,
 }
-"""Name of a capability, as ``card.capabilities`` gives it → its protocol."""
+"""Name of a capability, as ``card.capabilities`` gives it → its protocol.
+
+``condition`` has none of its own: whoever has it besides ``generate`` takes labels there.
+"""

@@ -1,0 +1,1 @@
+"""Boltzmann machines: RBM and deep belief network."""

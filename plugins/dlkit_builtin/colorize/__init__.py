@@ -1,0 +1,1 @@
+"""Colorization: grey in, colour out."""

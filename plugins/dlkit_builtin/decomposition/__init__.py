@@ -1,0 +1,1 @@
+"""Decompositions of scikit-learn with the interface of every technique."""

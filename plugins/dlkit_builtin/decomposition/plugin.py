@@ -1,0 +1,5 @@
+"""Registers the decompositions."""
+
+from __future__ import annotations
+
+DLKIT_API = 1

@@ -1,0 +1,1 @@
+"""Greedy layer-wise training, then labels."""

@@ -1,0 +1,5 @@
+"""Registers greedy layer-wise training."""
+
+from __future__ import annotations
+
+DLKIT_API = 1
