@@ -25,6 +25,53 @@ def user_path(text: str) -> Path:
         raise UsageError(f"{text!r}: there is no such home directory.") from error
 
 
+def new_file(text: str, suffix: str) -> Path:
+    """A file as people name it, which does not exist yet.
+
+    Raises:
+        UsageError: another suffix, or it exists.
+    """
+    target = user_path(text)
+    if target.suffix.lower() != suffix:
+        raise UsageError(f"{text!r} is not the name of a {suffix} file.", f"For example: --out new{suffix}")
+    if target.exists():
+        raise UsageError(f"{text!r} exists, and nothing is overwritten.", "Choose another file with --out.")
+    return target
+
+
+def new_folder(text: str) -> Path:
+    """A folder as people name it, which does not exist yet or is empty.
+
+    Raises:
+        UsageError: something is there.
+    """
+    target = user_path(text)
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise UsageError(f"{text!r} exists, and nothing is overwritten.", "Choose another folder with --out.")
+    return target
+
+
+def made_folder(target: Path | None, parent: Path) -> Path:
+    """``target``, or the next free ``parent/001``, ``parent/002``…, as a folder that exists now.
+
+    Raises:
+        DlkitError: it cannot be made.
+    """
+    with writing(target or parent):
+        if target is not None:
+            target.mkdir(parents=True, exist_ok=True)
+            return target
+        parent.mkdir(parents=True, exist_ok=True)
+        number = 1 + max((int(path.name) for path in parent.iterdir() if path.name.isdecimal()), default=0)
+        while True:
+            try:
+                (parent / f"{number:03d}").mkdir()
+            except FileExistsError:  # another process took it
+                number += 1
+            else:
+                return parent / f"{number:03d}"
+
+
 def cache_home() -> Path:
     """Where dlkit keeps what it can fetch or compute again: ``$DLKIT_HOME``, or the platform's cache directory."""
     home = os.environ.get("DLKIT_HOME")

@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "evaluate": ("Evaluate a run beside its baselines.", "dlkit.cli.run_verbs:evaluate"),
     "predict": ("Use a trained model on images.", "dlkit.cli.predict_command:predict"),
     "encode": ("Turn images into codes.", "dlkit.cli.run_verbs:encode"),
+    "decode": ("Turn codes into images.", "dlkit.cli.image_verbs:decode"),
     "search": ("Find similar images.", "dlkit.cli.search_command:search"),
     "export": ("Export a run's model, checked against the original.", "dlkit.cli.run_verbs:export"),
     "report": ("Write a run's report again.", "dlkit.cli.run_verbs:report"),

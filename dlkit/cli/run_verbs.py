@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import click
 
 from dlkit.cli.shared import DEVICE, make_display, make_runtime, opened, output_flags, run_argument, show_run
@@ -67,21 +69,40 @@ def evaluate(run: str, runs: str, data: str | None, device: str | None, quiet: b
 @run_argument
 @click.option("--data", metavar="NAME|PATH", help="What to encode; by default the run's own data, all splits.")
 @click.option("--out", metavar="FILE", default="codes.npz", show_default=True, help="The .npz file to write.")
+@click.option("--bits", type=click.IntRange(1, 16), metavar="B", help="Keep each unit in B bits (1 to 16), packed.")
 @DEVICE
 @output_flags
-def encode(run: str, runs: str, data: str | None, out: str, device: str | None, quiet: bool, as_json: bool) -> None:
+def encode(
+    run: str,
+    runs: str,
+    data: str | None,
+    out: str,
+    bits: int | None,
+    device: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
     """Turn images into codes with RUN and write them as .npz.
 
-    The file holds codes (N, Z), split and, where there are any, labels, classes and files.
+    The file holds codes (N, Z), split and, where there are any, labels, classes and files. `dlkit decode` reads it.
     """
     from dlkit.codes import write_codes
 
     display = make_display(quiet, as_json)
     opened_run = opened(run, runs)
-    summary = write_codes(
-        opened_run, user_path(out), display, data=data, runtime=make_runtime(opened_run, device, display)
-    )
+    runtime = make_runtime(opened_run, device, display)
+    summary = write_codes(opened_run, user_path(out), display, data=data, runtime=runtime, bits=bits)
     display.text(f"Wrote {summary['images']:,} codes of {summary['size']} units to {summary['path']}")
+    if bits is not None:
+        display.text(
+            f"{summary['bytes_per_image']:,} bytes per image ({summary['stored_bytes_per_image']:.1f} in the file); "
+            f"{4 * summary['size']:,} as float32; the image itself has {math.prod(opened_run.spec.shape):,} values"
+        )
+        if summary["outside"]:
+            display.text(
+                f"{summary['outside']:.2%} of the numbers lie beyond what the training images span; "
+                "the nearest level stands for them"
+            )
     display.result(summary)
 
 

@@ -9,7 +9,7 @@ import click
 
 from dlkit.cli.shared import DEVICE, make_display, make_runtime, opened, output_flags, run_argument
 from dlkit.errors import UsageError
-from dlkit.files import user_path
+from dlkit.files import new_file, user_path
 
 if TYPE_CHECKING:
     from dlkit.search import Hit
@@ -43,7 +43,7 @@ def search(
     """
     if query is None and not recall:
         raise UsageError("There is nothing to search for: QUERY is missing.", "Name an image file, or say --recall.")
-    target = None if out is None else _new_file(out)
+    target = None if out is None else new_file(out, ".png")
     from dlkit.search import Search
 
     display = make_display(quiet, as_json)
@@ -70,15 +70,6 @@ def _rows(found: list[Hit]) -> list[dict[str, object]]:
         {"rank": rank, "distance": hit.distance, "label": hit.label, "split": hit.split, "file": hit.file}
         for rank, hit in enumerate(found, start=1)
     ]
-
-
-def _new_file(out: str) -> Path:
-    target = user_path(out)
-    if target.suffix.lower() != ".png":
-        raise UsageError(f"{out!r} is not the name of a .png file.", "For example: --out similar.png")
-    if target.exists():
-        raise UsageError(f"{out!r} exists, and nothing is overwritten.", "Choose another file with --out.")
-    return target
 
 
 def _draw(figure: Any, target: Path) -> None:
