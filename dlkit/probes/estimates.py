@@ -27,7 +27,7 @@ class Estimate:
 
     Attributes:
         scores: of each image, ``(N,)`` (see :meth:`.Targets.scores`), by models that never saw it.
-        losses: log-loss (or squared error) of each image, ``(N,)``, for a linear probe.
+        losses: log-loss (or squared error) of each image, ``(N,)``, weighted as in training, for a linear probe.
         C: the penalty's inverse strength, for a linear probe.
     """
 
@@ -107,9 +107,11 @@ def _losses(outputs: NDArray[np.float64], targets: Targets) -> Floats:
     if targets.kind == "number":
         return np.asarray(((outputs - targets.values) ** 2).mean(1))
     outputs = np.clip(outputs, _EPSILON, 1 - _EPSILON)
+    weights = targets.weights()
+    weights = np.ones(1) if weights is None else weights
     if targets.kind == "classes":
-        return np.asarray(-np.log(outputs[np.arange(len(targets)), targets.values.astype(np.int64)]))
-    return np.asarray(-np.where(targets.values >= 0.5, np.log(outputs), np.log(1 - outputs)).mean(1))
+        return np.asarray(-np.log(outputs[np.arange(len(targets)), targets.values.astype(np.int64)]) * weights)
+    return np.asarray((-np.where(targets.values >= 0.5, np.log(outputs), np.log(1 - outputs)) * weights).mean(1))
 
 
 def knn_estimate(features: Values, targets: Targets, parts: Sequence[Fold], k: int = 5) -> Estimate:

@@ -5,6 +5,8 @@ On standardised features x, with an L2 penalty of strength 1/C (the intercept is
     classes      multinomial logistic regression    Σᵢ −log softmax(Wxᵢ + b)[yᵢ] + ‖W‖² / 2C
     multi-label  a binary one for each label        Σᵢ −log σ(±(wxᵢ + b)) + ‖w‖² / 2C
     number       ridge regression                   Σᵢ (wxᵢ + b − yᵢ)² + ‖w‖² / C
+
+An image's loss is multiplied by its weight where the targets have weights (:meth:`.Targets.weights`).
 """
 
 from __future__ import annotations
@@ -62,19 +64,23 @@ def solve(features: Values, targets: Targets, C: float) -> tuple[Values, Values]
             ridge = Ridge(alpha=1 / C).fit(features, targets.values)
             return np.atleast_2d(ridge.coef_), np.atleast_1d(ridge.intercept_)
         if targets.kind == "classes":
-            return _logistic(features, targets.values, targets.outputs, C)
-        rows = [_binary(features, targets.values[:, label] >= 0.5, C) for label in range(targets.outputs)]
+            return _logistic(features, targets, C)
+        each = targets.weights()
+        rows = [
+            _binary(features, targets.values[:, label] >= 0.5, None if each is None else each[:, label], C)
+            for label in range(targets.outputs)
+        ]
         return np.stack([weight for weight, _ in rows]), np.array([bias for _, bias in rows])
 
 
-def _logistic(features: Values, labels: NDArray[Any], classes: int, C: float) -> tuple[Values, Values]:  # noqa: N803
+def _logistic(features: Values, targets: Targets, C: float) -> tuple[Values, Values]:  # noqa: N803
     """All K classes, also those that no image has."""
-    weights, bias = np.zeros((classes, features.shape[1])), np.full(classes, NEVER)
-    present = np.unique(labels)
+    weights, bias = np.zeros((targets.outputs, features.shape[1])), np.full(targets.outputs, NEVER)
+    present = np.unique(targets.values)
     if len(present) == 1:  # nothing to tell apart
         bias[present] = 0.0
         return weights, bias
-    model = LogisticRegression(C=C, max_iter=_ITERATIONS).fit(features, labels)
+    model = LogisticRegression(C=C, max_iter=_ITERATIONS).fit(features, targets.values, targets.weights())
     coefficients, intercepts = model.coef_, model.intercept_
     if len(present) == 2:  # P(second) = σ(z) = softmax(−z/2, z/2): weights of both classes, which pictures explain
         coefficients = np.concatenate([-coefficients, coefficients]) / 2
@@ -83,10 +89,12 @@ def _logistic(features: Values, labels: NDArray[Any], classes: int, C: float) ->
     return weights, bias
 
 
-def _binary(features: Values, positive: NDArray[np.bool_], C: float) -> tuple[Values, float]:  # noqa: N803
+def _binary(
+    features: Values, positive: NDArray[np.bool_], weights: Values | None, C: float  # noqa: N803
+) -> tuple[Values, float]:  # fmt: skip
     if positive.all() or not positive.any():
         return np.zeros(features.shape[1]), -NEVER if positive.any() else NEVER
-    model = LogisticRegression(C=C, max_iter=_ITERATIONS).fit(features, positive)
+    model = LogisticRegression(C=C, max_iter=_ITERATIONS).fit(features, positive, weights)
     return model.coef_[0], float(model.intercept_[0])
 
 

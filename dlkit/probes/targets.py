@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,18 +31,33 @@ class Targets:
         kind: what they say.
         values: int64 ``(N,)`` for classes; float64 ``(N, K)`` for several labels (0 or 1) and for numbers.
         outputs: K: classes, labels or numbers.
+        balanced: weigh the classes (each label's positives and negatives) alike, however many images they have.
     """
 
     kind: TargetKind
     values: NDArray[np.int64] | Floats
     outputs: int
+    balanced: bool = False
 
     def __len__(self) -> int:
         return len(self.values)
 
     def subset(self, indices: Ints) -> Targets:
         """Those of some of the images."""
-        return Targets(self.kind, self.values[indices], self.outputs)
+        return dataclasses.replace(self, values=self.values[indices])
+
+    def weights(self) -> Floats | None:
+        """What each image's loss is multiplied by, ``(N,)``, or that of each of its labels, ``(N, K)``; None: nothing.
+
+        As scikit-learn's ``class_weight="balanced"``: images / (classes that are there × images of the class).
+        """
+        if not self.balanced or self.kind == "number":
+            return None
+        if self.kind == "classes":
+            counts = np.bincount(self.values.astype(np.int64))
+            return np.asarray(len(self) / (np.count_nonzero(counts) * counts[self.values.astype(np.int64)]))
+        has = self.values >= 0.5
+        return np.asarray(len(self) / (2 * np.where(has, has.sum(0), (~has).sum(0))))
 
     def strata(self) -> Ints | None:
         """What folds should have alike: the class; the quarter of the (first) number; nothing for several labels."""
@@ -69,8 +85,13 @@ class Targets:
         return np.asarray((1 - (outputs - self.values) ** 2 / variance).mean(1), dtype=np.float64)
 
 
-def targets_of(split: Split, spec: DataSpec) -> tuple[Targets, Ints]:
+def targets_of(split: Split, spec: DataSpec, *, balanced: bool = False) -> tuple[Targets, Ints]:
     """The targets of a split's labelled images, and which images these are, int64 ``(N,)``.
+
+    Args:
+        split: the images.
+        spec: of the data.
+        balanced: as :attr:`Targets.balanced`.
 
     Raises:
         ValueError: the split has no labels at all.
@@ -79,9 +100,9 @@ def targets_of(split: Split, spec: DataSpec) -> tuple[Targets, Ints]:
         if split.labels is None:
             raise ValueError(f"the {split.name} split has no labels")
         known = torch.nonzero(split.labels >= 0).flatten().numpy()
-        return Targets("classes", split.labels.numpy()[known], len(spec.classes)), known
+        return Targets("classes", split.labels.numpy()[known], len(spec.classes), balanced), known
     if split.targets is None:
         raise ValueError(f"the {split.name} split has no targets")
     values = split.targets.double().numpy()
     known = np.flatnonzero(~np.isnan(values).any(1))
-    return Targets(spec.target, values[known], values.shape[1]), known
+    return Targets(spec.target, values[known], values.shape[1], balanced), known

@@ -6,11 +6,17 @@ and defined for any loss; one λ per batch, and j a permutation of the batch, as
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+    from dlkit.runtime import Runtime
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -48,3 +54,32 @@ def mix(images: Tensor, targets: Tensor, alpha: float, generator: torch.Generato
     share = torch._sample_dirichlet(torch.full((2,), alpha, device=images.device), generator)[0]
     other = torch.randperm(len(images), generator=generator, device=images.device)
     return Mixed(torch.lerp(images[other], images, share), targets, targets[other], share)
+
+
+def update_mixed(
+    runtime: Runtime,
+    optimizer: Optimizer,
+    network: Callable[[Tensor], Tensor],
+    loss: Loss,
+    images: Tensor,
+    targets: Tensor,
+    alpha: float,
+    finish: Callable[[Tensor], Tensor | Mapping[str, Tensor]] = lambda loss: loss,
+) -> Mapping[str, Tensor]:
+    """One update on mixtures of a batch's images, in place of ``runtime.update`` on the images.
+
+    Args:
+        runtime: whose ``rng`` draws them.
+        optimizer: of the parameters that change.
+        network: images → logits.
+        loss: that of single images, from logits and targets.
+        images, targets: of the batch.
+        alpha: as :func:`mix`'s.
+        finish: from the loss to what is minimised and recorded: penalties, more figures.
+    """
+    mixed = mix(images, targets, alpha, runtime.rng)
+
+    def loss_of_mixtures(images: Tensor, first: Tensor, second: Tensor) -> Tensor | Mapping[str, Tensor]:
+        return finish(mixed.loss(loss, network(images), first, second))
+
+    return runtime.update(optimizer, loss_of_mixtures, mixed.images, mixed.targets, mixed.partners)

@@ -38,6 +38,34 @@ def test_classes_equal_scikit_learn(classes: int) -> None:
         assert torch.equal(head.weight[0], -head.weight[1])  # what speaks for one class speaks against the other
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+def test_balanced_classes_equal_scikit_learns(classes: int) -> None:
+    features, labels = blobs(90, 5, classes)
+    some = np.flatnonzero((labels > 0) | (np.arange(90) < 30))  # the first class is rare
+    features, labels = features[some], labels[some]
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, class_weight="balanced"))
+    reference = pipeline.fit(features, labels).predict_proba(features)
+    plain, balanced = (Targets("classes", labels, classes, balanced=balanced) for balanced in (False, True))
+    with torch.no_grad():
+        ours, unweighted = (
+            fit_linear(features, targets, 0.1)(torch.from_numpy(features)).softmax(1) for targets in (balanced, plain)
+        )
+    assert np.abs(ours.numpy() - reference).max() < 1e-4
+    assert np.abs(unweighted.numpy() - reference).max() > 1e-2
+
+
+def test_balanced_labels_equal_scikit_learns() -> None:
+    features, labels = blobs(80, 6, 4)
+    values = np.stack([labels == 2, labels >= 1, np.ones_like(labels, dtype=bool)], 1).astype(np.float64)
+    head = fit_linear(features, Targets("multi-label", values, 3, balanced=True), 0.5)
+    with torch.no_grad():
+        ours = head(torch.from_numpy(features)).sigmoid().numpy()
+    for label in (0, 1):
+        pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=0.5, class_weight="balanced"))
+        reference = pipeline.fit(features, values[:, label]).predict_proba(features)[:, 1]
+        assert np.abs(ours[:, label] - reference).max() < 1e-4
+
+
 def test_a_class_without_images_is_never_predicted() -> None:
     features, labels = blobs(60, 8, 3)
     head = fit_linear(features, Targets("classes", labels * 2, 6), 1.0)  # classes 0, 2 and 4

@@ -34,6 +34,8 @@ WORDS = ["transfer", "--backbone", "test_resnet", "--random-init", "--image-size
         ("--strategy finetune-top --unfreeze 9", "has 5 stages with weights", "layer4"),
         ("--strategy finetune-top --unfreeze nowhere", "has no such stage", "layer4"),
         ("--strategy gradual", "--epochs 2 is too few", "--epochs 6"),
+        ("--strategy linear-probe --mixup 0.2", "logistic regression, which does not take it", "mlp-head"),
+        ("--strategy stage-probe --label-smoothing 0.1", "does not take it", "mlp-head"),
         ("--strategy scratch --l2-sp 0.1", "which scratch does not have", "--weight-decay"),
     ],
 )

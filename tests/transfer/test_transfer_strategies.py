@@ -14,7 +14,7 @@ from finetune_fakes import runtime, snapshot
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from small_transfer import outputs, restored, save_weights, small_data, small_options, trained
+from small_transfer import outputs, restored, save_weights, small_data, small_options, trained, with_labels
 
 from dlkit.backbones import Tap
 from dlkit.data import ImageData
@@ -68,6 +68,32 @@ def test_a_stage_of_ones_own(weights: Path, data: ImageData, tmp_path: Path) -> 
     assert data.train.labels is not None
     reference = pipeline.fit(train, data.train.labels.numpy()).predict_proba(test)
     np.testing.assert_allclose(outputs(technique, data).numpy(), reference, atol=1e-3)
+
+
+@pytest.mark.parametrize("given", [{"class_weights": "balanced"}, {"sampling": "balanced"}])
+@pytest.mark.parametrize("strategy", ["linear-probe", "stage-probe"])
+def test_a_probe_balances_the_classes(
+    strategy: str, given: dict[str, str], weights: Path, data: ImageData, tmp_path: Path
+) -> None:
+    assert data.train.labels is not None
+    rare = with_labels(data, torch.where((data.train.labels == 0) & (torch.arange(60) > 20), -1, data.train.labels))
+    assert rare.train.labels is not None
+    technique = trained(small_options(weights, strategy, probe_c=0.1, **given), rare, tmp_path)
+    train, test = taken(technique, rare)
+    known = (rare.train.labels >= 0).numpy()
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000, class_weight="balanced"))
+    reference = pipeline.fit(train[known], rare.train.labels.numpy()[known]).predict_proba(test)
+    np.testing.assert_allclose(outputs(technique, rare).numpy(), reference, atol=2e-3)
+
+
+@pytest.mark.parametrize("given", [{"mixup": 0.4}, {"sampling": "balanced"}, {"label_smoothing": 0.2}])
+def test_the_mlp_head_heeds_the_options_on_labels(
+    given: dict[str, float | str], weights: Path, data: ImageData, tmp_path: Path
+) -> None:
+    plain, changed = (
+        trained(small_options(weights, "mlp-head", **some), data, tmp_path / str(len(some))) for some in ({}, given)
+    )
+    assert not torch.equal(outputs(plain, data), outputs(changed, data))
 
 
 @pytest.mark.parametrize("strategy", list(STRATEGIES))

@@ -22,7 +22,7 @@ from dlkit.errors import DataError, UsageError
 from dlkit.layers import initialise, l1_penalty, limit_norm
 from dlkit.metrics import Metrics
 from dlkit.runtime import Normalize
-from dlkit.supervised.mixup import mix
+from dlkit.supervised.mixup import update_mixed
 from dlkit.supervised.objective import Inference, Objective, labelled
 from dlkit.supervised.sampling import sample_weights
 from dlkit.supervised.validation import validation
@@ -120,13 +120,10 @@ class Classifier:
         network, objective = self.network, self.network.objective
         targets = objective.targets(batch)
         if self.options.mixup > 0:
-            mixed = mix(batch.images, targets, self.options.mixup, runtime.rng)
-
-            def loss_of_mixtures(images: Tensor, first: Tensor, second: Tensor) -> Tensor:
-                loss = mixed.loss(self.loss, network(images), first, second)
-                return loss + l1_penalty(network, self.options)
-
-            return runtime.update(optimizer, loss_of_mixtures, mixed.images, mixed.targets, mixed.partners)
+            return update_mixed(
+                runtime, optimizer, network, self.loss, batch.images, targets, self.options.mixup,
+                finish=lambda loss: loss + l1_penalty(network, self.options),
+            )  # fmt: skip
 
         def loss(images: Tensor, targets: Tensor) -> dict[str, Tensor]:
             logits = network(images)

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from dlkit.errors import DataError, UsageError
-from dlkit.supervised.mixup import mix
+from dlkit.supervised.mixup import update_mixed
 from dlkit.supervised.objective import labelled
 from dlkit.supervised.sampling import sample_weights
 from dlkit.supervised.validation import validation
@@ -247,11 +247,8 @@ def _step(
         targets = objective.targets(batch)
         if options.mixup == 0:
             return runtime.update(optimizer, plain, batch.images, targets)
-        mixed = mix(batch.images, targets, options.mixup, runtime.rng)
-
-        def loss(images: Tensor, ours: Tensor, partners: Tensor) -> Mapping[str, Tensor]:
-            return penalised(mixed.loss(objective.loss, logits(images), ours, partners))
-
-        return runtime.update(optimizer, loss, mixed.images, mixed.targets, mixed.partners)
+        return update_mixed(
+            runtime, optimizer, logits, objective.loss, batch.images, targets, options.mixup, finish=penalised
+        )
 
     return step

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from dlkit.data import Split
 from dlkit.data.data import Resident
+from dlkit.supervised.mixup import update_mixed
 from dlkit.supervised.objective import Objective
+from dlkit.supervised.sampling import sample_weights
 from dlkit.supervised.validation import validation
 
 if TYPE_CHECKING:
@@ -68,14 +70,21 @@ def fit_mlp(
     *,
     phase: str,
 ) -> FitResult:
-    """Train an MLP on features (see :func:`as_split`); where ``val`` has images, its best epoch is kept."""
+    """Train an MLP on features (see :func:`as_split`); where ``val`` has images, its best epoch is kept.
+
+    ``--mixup`` mixes features, since the images behind them are not computed again.
+    """
     optimizer = runtime.optimizer(head.parameters(), options)
+    network = nn.Sequential(nn.Flatten(), head)
 
     def loss(features: Tensor, targets: Tensor) -> Tensor:
-        return objective.loss(head(features.flatten(1)), targets)
+        return objective.loss(network(features), targets)
 
     def step(batch: Batch) -> Mapping[str, Tensor]:
-        return runtime.update(optimizer, loss, batch.images, objective.targets(batch))
+        targets = objective.targets(batch)
+        if options.mixup == 0:
+            return runtime.update(optimizer, loss, batch.images, targets)
+        return update_mixed(runtime, optimizer, network, objective.loss, batch.images, targets, options.mixup)
 
     head.train()
     return runtime.fit(
@@ -85,6 +94,7 @@ def fit_mlp(
         options=options,
         state={"head": head, "optimizer": optimizer},
         step=step,
-        validate=validation(nn.Sequential(nn.Flatten(), head), objective, val, runtime),
+        validate=validation(network, objective, val, runtime),
         epochs=options.head_epochs,
+        weights=sample_weights(options, train),
     )

@@ -77,7 +77,9 @@ def study(
     backbone: Backbone, taps: Sequence[Tap], data: ImageData, runtime: Runtime, options: TransferOptions
 ) -> Study:
     """Extract the training images' features at ``taps``."""
-    targets, known = targets_of(data.train, data.spec)
+    # A probe that sees all images at once balances the classes by weights, whichever way was asked for.
+    balanced = "balanced" in (options.class_weights, options.sampling)
+    targets, known = targets_of(data.train, data.spec, balanced=balanced)
     features = extract(backbone, data.train, taps, runtime, options)
     return Study(
         features={tap: values[known] for tap, values in features.items()},

@@ -31,7 +31,7 @@ from dlkit_builtin.transfer.network import Network
 from dlkit_builtin.transfer.options import TransferOptions
 from dlkit_builtin.transfer.scratch import scratch_backbone
 from dlkit_builtin.transfer.stages import stage_estimates
-from dlkit_builtin.transfer.strategies import Job, carry_out, check_stage
+from dlkit_builtin.transfer.strategies import Job, carry_out, check_labels, check_stage
 
 if TYPE_CHECKING:
     from dlkit.data import ImageData
@@ -63,6 +63,7 @@ class Transfer:
         self.network = Network(backbone, (Tap(TOP),), nn.Linear(backbone.size, aim.outputs), aim)
         if not loaded:  # what does not fit is told before there is a run
             check_stage(backbone, options)
+            check_labels(options)
             check(self.network, options, spec.shape)
         self.strategy: str = options.strategy
         self.advice: Mapping[str, Any] | None = None
