@@ -8,16 +8,18 @@ still normalised, or logits where the output is a sigmoid.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
 
-from dlkit.layers import after
-from dlkit_builtin.autoencoder.layers import Nearest, Pool, Unpool
+from dlkit.layers import ACTIVATIONS, after
+from dlkit_builtin.autoencoder.layers import Nearest, Pool, Transposed, TransposedConv, Unpool, missing
 from dlkit_builtin.autoencoder.options import AutoencoderOptions
 
 Shape = tuple[int, int, int]
 Encoded = tuple[Tensor, list[Tensor]]
+Linear = nn.Linear | Transposed
 
 DENSE_LAYERS = (1000, 500)
 CONV_LAYERS = (16, 64)
@@ -31,42 +33,70 @@ def code_size(options: AutoencoderOptions, shape: Shape) -> int:
     return options.code or max(1, min(LARGEST_DEFAULT_CODE, math.prod(shape) // 2))
 
 
+def widths_of(options: AutoencoderOptions) -> tuple[int, ...]:
+    """``--layers``, or the default of ``--net``; empty for ``--layers 0``."""
+    default = DENSE_LAYERS if options.net == "dense" else CONV_LAYERS
+    return default if options.layers is None else tuple(width for width in options.layers if width)
+
+
 def build(options: AutoencoderOptions, shape: Shape) -> tuple[nn.Module, nn.Module]:
     """Encoder and decoder for images of ``shape`` (C, H, W)."""
-    code = code_size(options, shape)
+    code, hidden = code_size(options, shape), widths_of(options)
     if options.net == "dense":
-        widths = (math.prod(shape), *(options.layers or DENSE_LAYERS))
-        return DenseEncoder(widths, code, options), DenseDecoder(code, widths[::-1], shape, options)
-    channels = options.layers or CONV_LAYERS
+        dense = DenseEncoder((math.prod(shape), *hidden), code, options)
+        return dense, DenseDecoder(dense, shape, options)
     sizes = [(shape[1], shape[2])]
-    for _ in channels:
+    for _ in hidden:
         height, width = sizes[-1]
         sizes.append((math.ceil(height / 2), math.ceil(width / 2)))
-    encoder = ConvEncoder(shape[0], channels, sizes[-1], code, options)
-    return encoder, ConvDecoder(code, shape[0], channels, sizes, options)
+    conv = ConvEncoder(shape[0], hidden, sizes[-1], code, options)
+    if options.tied:
+        return conv, TiedConvDecoder(conv, sizes, options)
+    return conv, ConvDecoder(code, shape[0], hidden, sizes, options)
+
+
+def activation(name: str) -> nn.Module:
+    """A non-linearity by name, or ``linear``: none."""
+    return nn.Identity() if name == "linear" else ACTIVATIONS[name]()
 
 
 class DenseEncoder(nn.Module):
-    """Pixels → hidden layers → linear code."""
+    """Pixels → hidden layers → code."""
 
     def __init__(self, widths: tuple[int, ...], code: int, options: AutoencoderOptions) -> None:
         super().__init__()
-        self.hidden = _hidden(widths, options)
+        self.hidden = _hidden([nn.Linear(inputs, outputs) for inputs, outputs in pairwise(widths)], widths[1:], options)
         self.code = nn.Linear(widths[-1], code)
+        self.unit = activation(options.unit)
+
+    @property
+    def linears(self) -> list[nn.Linear]:
+        """The weights, from the pixels to the code."""
+        return [*(layer for layer in self.hidden if isinstance(layer, nn.Linear)), self.code]
 
     def forward(self, images: Tensor) -> Encoded:
         """``(B, C, H, W)`` → ``(B, Z)``, no switches."""
-        return self.code(self.hidden(images.flatten(1))), []
+        return self.unit(self.code(self.hidden(images.flatten(1)))), []
 
 
 class DenseDecoder(nn.Module):
-    """Code → hidden layers → pixels."""
+    """Code → hidden layers → pixels: the mirror of an encoder, of the same weights with ``--tied``."""
 
-    def __init__(self, code: int, widths: tuple[int, ...], shape: Shape, options: AutoencoderOptions) -> None:
+    def __init__(self, encoder: DenseEncoder, shape: Shape, options: AutoencoderOptions) -> None:
         super().__init__()
         self.shape = shape
-        self.hidden = _hidden((code, *widths[:-1]), options)
-        self.output = nn.Linear(widths[-2], widths[-1])
+        mirrored = encoder.linears[::-1]
+        linears: list[Linear] = [
+            Transposed(layer) if options.tied else nn.Linear(layer.out_features, layer.in_features)
+            for layer in mirrored
+        ]
+        self.hidden = _hidden(linears[:-1], [layer.in_features for layer in mirrored[:-1]], options)
+        self.output = linears[-1]
+
+    @property
+    def linears(self) -> list[Linear]:
+        """The weights, from the code to the pixels."""
+        return [*(layer for layer in self.hidden if isinstance(layer, Linear)), self.output]
 
     def forward(self, code: Tensor, switches: list[Tensor]) -> Tensor:  # noqa: ARG002 - one interface for both
         """``(B, Z)`` → ``(B, C, H, W)``."""
@@ -74,15 +104,15 @@ class DenseDecoder(nn.Module):
         return pixels.view(-1, *self.shape)
 
 
-def _hidden(widths: tuple[int, ...], options: AutoencoderOptions) -> nn.Sequential:
+def _hidden(linears: Sequence[nn.Module], widths: Sequence[int], options: AutoencoderOptions) -> nn.Sequential:
     modules: list[nn.Module] = []
-    for inputs, outputs in pairwise(widths):
-        modules += [nn.Linear(inputs, outputs), *after(outputs, options, maps=False)]
+    for layer, width in zip(linears, widths, strict=True):
+        modules += [layer, *after(width, options, maps=False)]
     return nn.Sequential(*modules)
 
 
 class ConvEncoder(nn.Module):
-    """Stages that halve height and width (rounding up), then a linear code.
+    """Stages that halve height and width (rounding up), then the code.
 
     A stage is a convolution of stride 2, or with max-unpooling a convolution and 2 × 2 max-pooling.
     """
@@ -106,6 +136,7 @@ class ConvEncoder(nn.Module):
         )
         self.pool = Pool() if pooled else None
         self.code = nn.Linear(channels[-1] * math.prod(smallest), code)
+        self.unit = activation(options.unit)
 
     def forward(self, images: Tensor) -> Encoded:
         """``(B, C, H, W)`` → ``(B, Z)`` and, with max-unpooling, one tensor of switches per stage."""
@@ -115,7 +146,7 @@ class ConvEncoder(nn.Module):
             if self.pool is not None:
                 images, where = self.pool(images)
                 switches.append(where)
-        return self.code(images.flatten(1)), switches
+        return self.unit(self.code(images.flatten(1))), switches
 
 
 class ConvDecoder(nn.Module):
@@ -151,6 +182,27 @@ class ConvDecoder(nn.Module):
         return pixels
 
 
+class TiedConvDecoder(nn.Module):
+    """The adjoint of each of the encoder's layers in reverse order, with biases of its own."""
+
+    def __init__(self, encoder: ConvEncoder, sizes: list[tuple[int, int]], options: AutoencoderOptions) -> None:
+        super().__init__()
+        convolutions: list[nn.Conv2d] = [stage[0] for stage in encoder.stages][::-1]  # type: ignore[index]
+        self.smallest = (convolutions[0].out_channels, *sizes[-1])
+        width = math.prod(self.smallest)
+        self.start = nn.Sequential(Transposed(encoder.code), *after(width, options, maps=False))
+        modules: list[nn.Module] = []
+        for layer, (small, large) in zip(convolutions, pairwise(sizes[::-1]), strict=True):
+            modules += [TransposedConv(layer, small, large), *after(layer.in_channels, options, maps=True)]
+        self.stages = nn.Sequential(*modules[: len(modules) - len(after(1, options, maps=True))])
+
+    def forward(self, code: Tensor, switches: list[Tensor]) -> Tensor:  # noqa: ARG002 - one interface for all
+        """``(B, Z)`` → ``(B, C, H, W)``."""
+        maps: Tensor = self.start(code).unflatten(1, self.smallest)
+        pixels: Tensor = self.stages(maps)
+        return pixels
+
+
 class _Grow(nn.Module):
     """One stage of the decoder: grow, convolve, activate."""
 
@@ -167,10 +219,8 @@ class _Grow(nn.Module):
         self.unpool = Unpool(large) if options.upsample == "unpool" else None
         self.grow: nn.Module = Nearest(large) if options.upsample == "nearest" else nn.Identity()
         if options.upsample == "transposed":
-            # n → 2n − 1 + output_padding, so that odd sizes come back exactly.
-            missing = (large[0] - 2 * small[0] + 1, large[1] - 2 * small[1] + 1)
             self.convolve: nn.Module = nn.ConvTranspose2d(
-                inputs, outputs, kernel, stride=2, padding=padding, output_padding=missing
+                inputs, outputs, kernel, stride=2, padding=padding, output_padding=missing(small, large)
             )
         else:
             self.convolve = nn.Conv2d(inputs, outputs, kernel, padding=padding)

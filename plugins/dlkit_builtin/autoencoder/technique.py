@@ -5,11 +5,16 @@ denoising one (Vincent et al. 2008, section 2.3). The loss is the mean over pixe
 
     mse:  (g(f(x̃)) − x)²
     bce:  −x log y − (1 − x) log(1 − y),  y = σ(g(f(x̃)))        Vincent et al. 2008, equation 2
+
+plus what the code is asked for besides: see :mod:`dlkit_builtin.autoencoder.constraints`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING, Self
 
 import torch
@@ -22,12 +27,14 @@ from dlkit.layers import initialise, l1_penalty, limit_norm
 from dlkit.metrics import Metrics
 from dlkit.runtime import Normalize
 from dlkit.technique import OutputKind, PhasePlan, State
+from dlkit_builtin.autoencoder import greedy
+from dlkit_builtin.autoencoder.constraints import closed_form, signs, sparsity, squared_jacobian
 from dlkit_builtin.autoencoder.corruption import corrupt
-from dlkit_builtin.autoencoder.networks import build, code_size
+from dlkit_builtin.autoencoder.networks import activation, build, code_size
 from dlkit_builtin.autoencoder.options import AutoencoderOptions
 
 if TYPE_CHECKING:
-    from dlkit.data import ImageData
+    from dlkit.data import ImageData, Split
     from dlkit.report import Picture
     from dlkit.run import Run
     from dlkit.runtime import Batch, Runtime
@@ -38,26 +45,38 @@ PHASE = "train"
 class Network(nn.Module):
     """Normalisation, encoder, decoder and the way back to pixels.
 
-    Without ``--normalize`` the output is a sigmoid, so that it is a pixel value; with it the output is linear in
-    normalised units.
+    Args:
+        options: what it is made of.
+        spec: of the data.
+        output: the decoder's last non-linearity, or ``linear``. A sigmoid gives pixel values; what is linear is in
+            normalised units.
     """
 
-    def __init__(self, options: AutoencoderOptions, spec: DataSpec) -> None:
+    def __init__(self, options: AutoencoderOptions, spec: DataSpec, output: str) -> None:
         super().__init__()
         self.normalize = Normalize(spec.normalization)
         self.encoder, self.decoder = build(options, spec.shape)
-        self.sigmoid = spec.normalization.mode == "none"
+        self.output_name = output
+        self.output = activation(output)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Pixels ``(B, C, H, W)`` → the decoder's output before the sigmoid, same shape, and code ``(B, Z)``."""
-        code, switches = self.encoder(self.normalize(images))
+        """Pixels ``(B, C, H, W)`` → the decoder's output before its non-linearity, same shape, and code ``(B, Z)``."""
+        return self.through(self.normalize(images))
+
+    def through(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of what is normalised already."""
+        code, switches = self.encoder(inputs)
         return self.decoder(code, switches), code
 
     def pixels(self, activations: Tensor) -> Tensor:
         """The decoder's output → pixels in [0, 1]."""
-        if self.sigmoid:
-            return torch.sigmoid(activations)
-        return self.normalize.inverse(activations).clamp(0, 1)
+        outputs: Tensor = self.output(activations)
+        return outputs if self.output_name == "sigmoid" else self.normalize.inverse(outputs).clamp(0, 1)
+
+
+def total(terms: Mapping[str, Tensor]) -> Tensor:
+    """The sum of scalars."""
+    return reduce(add, terms.values())
 
 
 class Inference(nn.Module):
@@ -76,11 +95,17 @@ class Inference(nn.Module):
 class Autoencoder:
     """See the module's docstring; capabilities: encode, reconstruct and (but for max-unpooling) decode."""
 
-    def __init__(self, options: AutoencoderOptions, spec: DataSpec) -> None:
-        if options.loss == "bce" and spec.normalization.mode != "none":
+    def __init__(self, options: AutoencoderOptions, spec: DataSpec, output: str | None = None) -> None:
+        mode = spec.normalization.mode
+        if options.loss == "bce" and mode != "none":
             raise UsageError(
-                f"--loss bce takes pixels as probabilities; with --normalize {spec.normalization.mode} they are none.",
+                f"--loss bce takes pixels as probabilities; with --normalize {mode} they are none.",
                 "Use --loss mse, or --normalize none.",
+            )
+        if options.output == "sigmoid" and mode != "none":
+            raise UsageError(
+                f"--output sigmoid gives pixels; with --normalize {mode} the network computes in other units.",
+                "Use --output linear, or --normalize none.",
             )
         if options.batch_norm and options.batch_size == 1:
             raise UsageError(
@@ -90,72 +115,114 @@ class Autoencoder:
         self.options = options
         self.spec = spec
         self.code = code_size(options, spec.shape)
-        self.network = Network(options, spec)
+        auto = "sigmoid" if mode == "none" else "linear"
+        self.network = Network(options, spec, output or (auto if options.output == "auto" else options.output))
         initialise(self.network, options.init)
+        self.probing = options.contractive is not None and not closed_form(self.network.encoder, options.unit)
 
     def plan(self) -> Sequence[PhasePlan]:
-        """One phase."""
-        return [PhasePlan(PHASE, self.options.epochs, {"network": self.network})]
+        """One phase; with ``--greedy`` one for each layer before it."""
+        layers = greedy.plan(self.options, self.network) if self.options.greedy else []
+        return [*layers, PhasePlan(PHASE, self.options.epochs, {"network": self.network})]
 
     def train(self, data: ImageData, runtime: Runtime, run: Run) -> None:
-        """Minimise the loss on the training images; the state that is best on ``data.val`` is kept.
+        """Train with the options' optimizer and schedule; the val split's lowest loss chooses the weights.
 
         Raises:
             DataError: a single image, with batch norm.
         """
         if self.options.batch_norm and len(data.train) == 1:
             raise DataError("There is one training image; batch norm needs several.", "Leave --batch-norm out.")
+        if self.options.greedy:
+            greedy.pretrain(self, data, runtime, run)
+        self.fit(data, runtime, run, PHASE)
+
+    def fit(self, data: ImageData, runtime: Runtime, run: Run, phase: str) -> None:
+        """The whole network in one phase."""
         options, network = self.options, runtime.prepare(self.network)
         optimizer = runtime.optimizer(network.parameters(), options)
 
         def step(batch: Batch) -> Mapping[str, Tensor]:
-            losses = runtime.update(optimizer, self.loss, self.corrupted(batch.images, runtime.rng), batch.images)
+            corrupted = self.corrupted(batch.images, runtime.rng)
+            probes = self.probes(len(corrupted), runtime.rng)
+            losses = runtime.update(optimizer, self.loss, corrupted, batch.images, probes)
             if options.max_norm is not None:
                 limit_norm(network, options.max_norm)
             return losses
 
         def validate() -> Mapping[str, float]:
-            return {"loss": self.mean_loss(data, runtime)}
+            return {"loss": self.mean_loss(data.val, runtime)}
 
+        over_the_batch = options.sparse is not None and options.sparse.kind == "kl"
         runtime.fit(
             run,
-            phase=PHASE,
+            phase=phase,
             data=data.train,
             options=options,
             state={"network": network, "optimizer": optimizer},
             step=step,
             validate=validate if len(data.val) else None,
-            independent=not options.batch_norm,
+            independent=not (options.batch_norm or over_the_batch),
         )
 
-    def loss(self, corrupted: Tensor, images: Tensor) -> Tensor:
-        """The loss above plus the L1 penalty; both ``(B, C, H, W)``, scalar out."""
-        return self.reconstruction_loss(corrupted, images) + l1_penalty(self.network, self.options)
+    def loss(self, corrupted: Tensor, images: Tensor, probes: Tensor | None = None) -> Tensor | dict[str, Tensor]:
+        """What is minimised: the terms below plus the L1 penalty on weights; where they are several, by name too."""
+        terms = self.terms(corrupted, images, probes)
+        loss = total(terms) + l1_penalty(self.network, self.options)
+        return {"loss": loss, **terms} if len(terms) > 1 else loss
+
+    def terms(self, corrupted: Tensor, images: Tensor, probes: Tensor | None = None) -> dict[str, Tensor]:
+        """The reconstruction loss and the constraints' penalties; scalars.
+
+        Args:
+            corrupted, images: ``(B, C, H, W)``.
+            probes: ``(B, Z)`` where :attr:`probing`, as :meth:`probes` draws them.
+        """
+        options, network = self.options, self.network
+        if options.sparse is None and options.contractive is None:
+            return {"reconstruction": self.reconstruction_loss(corrupted, images)}
+        inputs = network.normalize(corrupted)
+        if probes is not None:
+            inputs = inputs.detach().requires_grad_()
+        activations, code = network.through(inputs)
+        terms = {"reconstruction": self.error(activations, images)}
+        if options.sparse is not None:
+            terms["sparsity"] = sparsity(code, options.sparse)
+        if options.contractive is not None:
+            squares = squared_jacobian(network.encoder, options.unit, code, inputs, probes)
+            terms["contraction"] = options.contractive / images[0].numel() * squares.mean()
+        return terms
 
     def reconstruction_loss(self, corrupted: Tensor, images: Tensor) -> Tensor:
         """Mean over images and pixels."""
-        activations, _ = self.network(corrupted)
+        return self.error(self.network(corrupted)[0], images)
+
+    def error(self, activations: Tensor, images: Tensor) -> Tensor:
+        """How far the decoder's output, before its non-linearity, is from images; mean over images and pixels."""
         if self.options.loss == "bce":
             return F.binary_cross_entropy_with_logits(activations, images)
-        if self.network.sigmoid:
-            return F.mse_loss(torch.sigmoid(activations), images)
-        return F.mse_loss(activations, self.network.normalize(images))
+        return F.mse_loss(self.network.output(activations), self.network.normalize(images))
 
     def corrupted(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """The encoder's input x̃: fresh draws for each call, or the images themselves without ``--denoise``."""
         return images if self.options.denoise is None else corrupt(images, self.options.denoise, generator)
 
-    def mean_loss(self, data: ImageData, runtime: Runtime) -> float:
-        """The reconstruction loss on the val split, with the same corruption each time."""
+    def probes(self, count: int, generator: torch.Generator) -> Tensor | None:
+        """Random directions ``(count, Z)`` in which the contraction is estimated; None where it needs no estimate."""
+        return signs(count, self.code, generator) if self.probing else None
+
+    def mean_loss(self, split: Split, runtime: Runtime) -> float:
+        """The terms' sum, with the same corruption and probes each time."""
         self.network.eval()
-        generator = runtime.generator("validation noise")
-        total = torch.zeros((), dtype=torch.float64, device=runtime.device)
-        with runtime.inference():
-            for batch in runtime.batches(data.val, 500):
-                loss = self.reconstruction_loss(self.corrupted(batch.images, generator), batch.images)
-                total += loss.double() * len(batch.images)
+        noise, directions = runtime.generator("validation noise"), runtime.generator("validation probes")
+        losses = torch.zeros((), dtype=torch.float64, device=runtime.device)
+        with nullcontext() if self.probing else runtime.inference():
+            for batch in runtime.batches(split, 500):
+                probes = self.probes(len(batch), directions)
+                terms = self.terms(self.corrupted(batch.images, noise), batch.images, probes)
+                losses += total(terms).detach().double() * len(batch)
         self.network.train()
-        return float(total) / len(data.val)
+        return float(losses) / len(split)
 
     def evaluate(self, data: ImageData, runtime: Runtime) -> Metrics:
         """See :mod:`dlkit_builtin.autoencoder.evaluation`."""
