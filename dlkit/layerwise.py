@@ -53,12 +53,13 @@ class LayerLearner(Protocol):
         ...
 
 
-def vectors(name: str, inputs: Tensor, labels: Tensor | None = None) -> Split:
+def vectors(name: str, inputs: Tensor, labels: Tensor | None = None, targets: Tensor | None = None) -> Split:
     """Vectors as a split, so that ``runtime.fit`` and ``runtime.collect`` take them.
 
     Args:
         name: of the split.
         inputs: float32 ``(N, D)`` on the CPU; a batch's images are ``(B, D, 1, 1)``: ``flatten(1)`` gives them back.
         labels: int64 ``(N,)``.
+        targets: float32 ``(N, K)``, where labels are several per image, or numbers.
     """
-    return Split(name, Resident(inputs[:, :, None, None]), labels, None)
+    return Split(name, Resident(inputs[:, :, None, None]), labels, None, targets=targets)

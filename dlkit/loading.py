@@ -42,12 +42,14 @@ def load_training_data(settings: Settings, display: Display) -> ImageData:
             f"--target says how they are taken: {', '.join(card.targets)}.",
         )
     if card.needs_labels:
-        _check_labels(data)
+        known = _check_labels(data)
+        if known < len(data.train):
+            display.info(f"{known:,} of the {len(data.train):,} training images are labelled.")
     return data
 
 
-def _check_labels(data: ImageData) -> None:
-    """See that the training images' labels have something to teach."""
+def _check_labels(data: ImageData) -> int:
+    """See that the training images' labels have something to teach; how many there are."""
     targets, known = targets_of(data.train, data.spec)
     if len(known) == 0:
         raise DataError("No training image is labelled.", "Label some, or see how `dlkit data` reads them.")
@@ -59,6 +61,7 @@ def _check_labels(data: ImageData) -> None:
         )
     if len(known) < 2:
         raise DataError("One training image is labelled; at least 2 are needed.", "Label more images.")
+    return len(known)
 
 
 def load_for(run: Run, display: Display, *, data: str | None = None) -> ImageData:

@@ -16,7 +16,9 @@ from dlkit.options.core import DataOptions
 from dlkit.options.declare import Option, options_of
 
 # The others do not change what there is to see: bad images are always listed, mean and std always computed.
-_TAKEN = ("label", "target", "image_size", "channels", "resize", "val_fraction", "test_fraction", "split_seed")
+_TAKEN = (
+    "label", "target", "labels", "image_size", "channels", "resize", "val_fraction", "test_fraction", "split_seed"
+)  # fmt: skip
 _OPTIONS = {option.name: option for option in options_of(DataOptions) if option.name in _TAKEN}
 
 

@@ -131,13 +131,15 @@ def _place(pair: dict[str, Any], which: str) -> str:
 
 def _summary(found: dict[str, Any]) -> dict[str, str]:
     channels, height, width = found["shape"]
-    unlabelled, named = sum(found["unlabelled"].values()), len(found["classes"]) + len(found["numbers"])
+    named = len(found["classes"]) + len(found["numbers"])
+    labelled, unlabelled = (_by_split(found, which) for which in (False, True))
     return {
         "name": found["name"],
         "source": found["source"],
         "images": f"{found['images']:,} ({', '.join(f'{name} {count:,}' for name, count in found['counts'].items())})",
         LABEL_WORDS[found["target"]]: str(named) if named else "none (no labels)",
-        "unlabelled": f"{unlabelled:,}" if named and unlabelled else "",
+        "labelled": labelled if named and unlabelled else "",
+        "unlabelled": unlabelled if named else "",
         "imbalance": f"{found['imbalance']:.2f} (largest class / smallest, train)" if found["imbalance"] else "",
         "original size": f"{_range(found['original_heights'])} high, {_range(found['original_widths'])} wide",
         "read as": f"{height}x{width}, {'grey' if channels == 1 else 'RGB'}, {found['pixel_type']}",
@@ -145,6 +147,14 @@ def _summary(found: dict[str, Any]) -> dict[str, str]:
         "std": ", ".join(f"{value:.4f}" for value in found["std"]),
         "fingerprint": found["fingerprint"],
     }
+
+
+def _by_split(found: dict[str, Any], unlabelled: bool) -> str:
+    """``"110 (train 90, val 20)"`` of the images without a label, or of the others; empty where there is none."""
+    without = found["unlabelled"]
+    counts = without if unlabelled else {name: count - without[name] for name, count in found["counts"].items()}
+    total = sum(counts.values())
+    return f"{total:,} ({', '.join(f'{name} {count:,}' for name, count in counts.items() if count)})" if total else ""
 
 
 def _range(values: list[int]) -> str:

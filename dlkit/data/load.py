@@ -14,6 +14,7 @@ from dlkit.data.files import FileImages
 from dlkit.data.folds import with_fold
 from dlkit.data.listing import SPLITS, UNASSIGNED, Floats, Ints, Listing, Survey
 from dlkit.data.memory import fits_in_memory
+from dlkit.data.partial import with_labels
 from dlkit.data.relabel import relabel
 from dlkit.data.resolve import resolve, source_of
 from dlkit.data.spec import DataSpec, ImageForm
@@ -61,6 +62,8 @@ def load_data(
     if workers is not None and isinstance(listing.images, FileImages):
         listing.images.workers = workers
     splits = _splits(listing, options, own=own)
+    if own and options.labels is not None:
+        listing = with_labels(listing, splits, strata(listing), options.labels, options.split_seed)
     survey = listing.images.survey(display)
     spec = _spec(listing, survey, options, like, source) if form is None else _formed(listing, survey, options, form)
     wanted = None if like is not None or options.normalize == "none" else Statistics()

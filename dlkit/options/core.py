@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dlkit.options.declare import Options, option
-from dlkit.options.values import Duration, Fold, Schedule, Size
+from dlkit.options.values import Duration, Fold, LabelBudget, Schedule, Size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,12 @@ class DataOptions(Options):
         "auto",
         "What labels say. auto: several per image where a manifest separates them by ; or |, numbers where they have "
         "fractions, else classes.",
+    )
+    labels: LabelBudget | None = option(
+        None,
+        "Keep so many labels of the train and val split, or this share of them, and hide the others; each class keeps "
+        "its share. The test split keeps all.",
+        metavar="N|FRACTION",
     )
     image_size: Size | None = option(
         None, "Height x width to bring images to; by default their own where they agree.", metavar="N|HxW"
@@ -58,7 +64,9 @@ class DataOptions(Options):
         metavar="I/K",
         advanced=True,
     )
-    split_seed: int = option(0, "Seed of the splits that dlkit makes.", min=0, advanced=True)
+    split_seed: int = option(
+        0, "Seed of the splits that dlkit makes, and of the labels that it keeps.", min=0, advanced=True
+    )
     on_bad_image: Literal["stop", "skip"] = option(
         "stop", "An image that cannot be read stops training before it starts, or is skipped and recorded."
     )

@@ -50,6 +50,27 @@ class Fold:
 
 
 @dataclass(frozen=True)
+class LabelBudget:
+    """How many labels there are: ``100``, or ``0.1``, a share of those that the data has (``1``: all of them)."""
+
+    count: int | None = None
+    share: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """``"100"`` → a hundred; ``"0.1"`` → a tenth; ``"1"`` and ``"1.0"`` → all."""
+        text = text.strip()
+        if re.fullmatch(r"\d{1,18}", text, re.ASCII) and int(text) > 1:
+            return cls(int(text))
+        if re.fullmatch(r"\d*\.?\d+|\d+\.", text, re.ASCII) and 0 < float(text) <= 1:
+            return cls(None, float(text))
+        raise ValueError(f"expected a number of labels from 2 on, like 100, or a share like 0.1, got {text!r}")
+
+    def __str__(self) -> str:
+        return _shortest(self.share) if self.count is None else str(self.count)
+
+
+@dataclass(frozen=True)
 class Duration:
     """A time span: ``90``, ``90s``, ``10m``, ``1.5h``."""
 

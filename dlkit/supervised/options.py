@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from dlkit.options import Options, option
+from dlkit.options import LayerOptions, Options, TrainOptions, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,3 +26,8 @@ class SupervisedOptions(Options):
     sampling: Literal["shuffled", "balanced"] = option(
         "shuffled", "Each image once per epoch, or each class equally often (drawn with replacement).", group="Labels"
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScratchOptions(TrainOptions, SupervisedOptions, LayerOptions):
+    """A network of one's own that learns from labels: :func:`dlkit.supervised.training.fit_labels`."""

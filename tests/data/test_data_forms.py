@@ -148,11 +148,11 @@ def test_flat_folder_is_unlabelled(tmp_path: Path) -> None:
     assert sum(data.spec.counts.values()) == 10
 
 
-@pytest.mark.parametrize("root", ["", "train/"])
-def test_unlabelled_images_beside_classes_stay_in_train(tmp_path: Path, root: str) -> None:
+@pytest.mark.parametrize(("root", "name"), [("", "unlabeled"), ("train/", "unlabelled"), ("", "Unlabelled")])
+def test_unlabelled_images_beside_classes_stay_in_train(tmp_path: Path, root: str, name: str) -> None:
     save_images(tmp_path / f"{root}a", 10)
     save_images(tmp_path / f"{root}b", 10, seed=1)
-    save_images(tmp_path / f"{root}unlabeled", 10, seed=2)
+    save_images(tmp_path / f"{root}{name}", 10, seed=2)
     data = load_data(DataOptions(data=str(tmp_path), val_fraction=0.5, test_fraction=0.2))
     assert data.spec.classes == ("a", "b")
     assert data.spec.class_counts == {"train": (4, 4), "val": (4, 4), "test": (2, 2)}

@@ -1,0 +1,65 @@
+"""The options of greedy layer-wise training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dlkit.options import option
+from dlkit.supervised.options import ScratchOptions
+
+LEARNERS = {"autoencoder": "autoencoder", "denoising": "autoencoder", "rbm": "rbm"}
+"""``--pretrain`` → the technique that teaches a layer without labels."""
+
+RATES = {"autoencoder": 1e-3, "denoising": 1e-3, "rbm": 0.05, "supervised": 1e-3}
+"""``--pretrain`` → learning rate of its phases where the user names none."""
+
+NOISE = "mask:0.25"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackedOptions(ScratchOptions):
+    """Layers one by one"""
+
+    layers: tuple[int, ...] = option(
+        (500, 500, 500), "Units of the hidden layers, from the pixels on; a single one is a shallow net.",
+        min=1, metavar="N,N,…",
+    )  # fmt: skip
+    pretrain: Literal["autoencoder", "denoising", "rbm", "supervised", "none"] = option(
+        "denoising", "What each layer learns by before the next one is put on top: as an autoencoder, one that gets "
+        "corrupted inputs, a Boltzmann machine, from labels with an output layer of its own, or not at all.",
+    )  # fmt: skip
+    noise: str = option(
+        NOISE, "How --pretrain denoising corrupts each layer's inputs, as --denoise of the autoencoder takes it.",
+        metavar="KIND:X",
+    )  # fmt: skip
+    pretrain_epochs: int = option(10, "Epochs of each layer.", min=1)
+    pretrain_lr: float | None = option(
+        None, "Learning rate of each layer; by default 0.05 for rbm, else 0.001.", min=0, exclusive=True
+    )
+    head_epochs: int = option(10, "Epochs of the output layer alone, on the frozen features.", min=1)
+    head_lr: float | None = option(None, "Its learning rate; by default --lr.", min=0, exclusive=True, advanced=True)
+    activation: Literal["relu", "leaky-relu", "elu", "gelu", "silu", "tanh", "sigmoid"] = option(
+        "sigmoid", "Non-linearity of the hidden layers; rbm knows sigmoid only."
+    )
+    init: Literal["he", "xavier", "gaussian"] = option(
+        "xavier", "Weights at the start: He et al. 2015, Glorot and Bengio 2010, or Gaussian with σ = 0.01.",
+        advanced=True,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise ValueError("--layers names no layer; expected the units of one or more")
+        if self.pretrain == "rbm" and self.activation != "sigmoid":
+            raise ValueError(
+                f"--activation {self.activation}: the units of a Boltzmann machine are sigmoid; --pretrain rbm "
+                "needs --activation sigmoid"
+            )
+        if self.noise != NOISE and self.pretrain != "denoising":
+            raise ValueError(f"--noise {self.noise}: only --pretrain denoising corrupts, not {self.pretrain}")
+        given = [flag for flag, value, default in (
+            ("--pretrain-epochs", self.pretrain_epochs, 10), ("--pretrain-lr", self.pretrain_lr, None),
+            ("--head-epochs", self.head_epochs, 10), ("--head-lr", self.head_lr, None),
+        ) if value != default]  # fmt: skip
+        if given and self.pretrain == "none":
+            raise ValueError(f"{', '.join(given)}: --pretrain none trains all layers at once, by --epochs and --lr")
