@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import torch
@@ -37,10 +38,17 @@ def saliency_maps(module: nn.Module, layer: nn.Module, images: Tensor, targets: 
     """
     from captum.attr import LayerGradientXActivation
 
-    with torch.enable_grad():
-        found = LayerGradientXActivation(module, layer).attribute(
-            images.clone().requires_grad_(), target=targets, attribute_to_layer_input=False
-        )
+    # Captum wants gradients down to its input. Only those from the layer upwards are needed, and recording the rest
+    # takes as long as the forward pass itself: so its input is a stand-in, and the graph begins at the layer.
+    stand_in = torch.zeros(len(images), 1, device=images.device, requires_grad=True)
+    begin = layer.register_forward_hook(lambda _layer, _given, output: _leaf(output))
+    try:
+        with torch.enable_grad():
+            found = LayerGradientXActivation(lambda _: module(images), layer).attribute(
+                stand_in, target=targets, attribute_to_layer_input=False
+            )
+    finally:
+        begin.remove()
     values = (found[0] if isinstance(found, tuple) else found).detach().float()
     if values.ndim < 3:
         return None
@@ -52,6 +60,11 @@ def saliency_maps(module: nn.Module, layer: nn.Module, images: Tensor, targets: 
         places = places[:, places.shape[1] - rows * columns :].unflatten(1, (rows, columns))
     maps: Tensor = places.clamp_min(0)
     return maps / maps.amax((1, 2), keepdim=True).clamp_min(torch.finfo(maps.dtype).tiny)
+
+
+def _leaf(output: Any) -> Any:
+    """The same values, from which a graph begins."""
+    return tuple(map(_leaf, output)) if isinstance(output, tuple) else output.detach().requires_grad_()
 
 
 def _grid(tokens: int, ratio: float) -> tuple[int, int]:
