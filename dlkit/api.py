@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -84,6 +84,45 @@ class Model:
     def decode(self, codes: Tensor) -> Tensor:
         """Codes ``(B, Z)`` → pixels ``(B, C, H, W)``."""
         return self._apply("decode", codes)
+
+    def generate(self, count: int = 64, *, label: str | int | None = None, seed: int | None = None) -> Tensor:
+        """New images ``(count, C, H, W)``: those of `dlkit generate`.
+
+        Args:
+            count: how many; fewer are the first of more.
+            label: their class, by name or number; asked only of techniques that were told classes.
+            seed: of all draws; by default the run's own.
+
+        Raises:
+            UsageError: the technique does not generate, or takes no class, or there is no such class.
+        """
+        import dataclasses
+
+        from dlkit.generation import Generating
+
+        options = self._options if seed is None else dataclasses.replace(self._options, seed=seed)
+        generating = Generating(self.run, self._display, Runtime(options, self._display))
+        return generating.images(count, None if label is None else generating.label(str(label)))
+
+    def morph(
+        self,
+        start: str | os.PathLike[str] | Tensor,
+        end: str | os.PathLike[str] | Tensor,
+        *,
+        steps: int = 12,
+        path: Literal["linear", "spherical"] = "linear",
+    ) -> Tensor:
+        """From one image, a file or pixels ``(1, C, H, W)``, to another: ``(steps, C, H, W)``, see `dlkit morph`.
+
+        Raises:
+            UsageError: the technique does not encode or decode, or there are fewer than two steps.
+        """
+        from dlkit.morphing import Morph
+
+        if steps < 2:
+            raise UsageError(f"steps = {steps}: a path has two ends, so at least 2 steps.")
+        ends = torch.cat([self._pixels(start), self._pixels(end)])
+        return Morph(self.run, ends, steps, self._display, self.runtime).images(path)
 
     def reconstruct(self, images: Images) -> Tensor:
         """Images → the same images as the model sees them, ``(B, C, H, W)``."""

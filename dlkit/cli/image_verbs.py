@@ -51,3 +51,79 @@ def decode(
         told = write_images(decoder, values, names, target)
         display.text(f"Wrote {told['images']:,} images to {told['folder']}")
     display.result({"run": opened_run.path, **told})
+
+
+@click.command("generate")
+@run_argument
+@click.option("-n", "--count", "count", type=click.IntRange(min=1), default=64, show_default=True, metavar="N",
+              help="How many images.")  # fmt: skip
+@click.option("--class", "class_", metavar="NAME", help="Of this class, by its name or number; of techniques that "
+              "were told the classes.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of the draws; by default the run's own.")
+@click.option("--out", metavar="DIR", help="A new folder; by default in the run's folder generated/.")
+@DEVICE
+@output_flags
+def generate(
+    run: str,
+    runs: str,
+    count: int,
+    class_: str | None,
+    seed: int | None,
+    out: str | None,
+    device: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Make new images with RUN: as files, with a contact sheet and a manifest.
+
+    The same seed gives the same images, and the first ten of 64 are those of -n 10.
+    """
+    folder = None if out is None else new_folder(out)
+    from dlkit.generation import Generating, write_generated
+
+    display = make_display(quiet, as_json)
+    opened_run = opened(run, runs)
+    generating = Generating(opened_run, display, make_runtime(opened_run, device, display, seed))
+    label = None if class_ is None else generating.label(class_)
+    told = write_generated(generating, count, label, folder)
+    display.text(f"Wrote {told['images']:,} images to {told['folder']}")
+    display.text(f"Sheet: {told['sheet']}")
+    display.result({"run": opened_run.path, **told})
+
+
+@click.command("morph")
+@run_argument
+@click.argument("start", metavar="A.png")
+@click.argument("end", metavar="B.png")
+@click.option("--path", "kind", type=click.Choice(("linear", "spherical", "both")), default="both", show_default=True,
+              help="Straight through the codes, or along a sphere.")  # fmt: skip
+@click.option("--steps", type=click.IntRange(2, 500), default=12, show_default=True, metavar="N",
+              help="Images of a path, both ends included.")  # fmt: skip
+@click.option("--out", metavar="DIR", help="A new folder; by default in the run's folder morphs/.")
+@DEVICE
+@output_flags
+def morph(
+    run: str,
+    runs: str,
+    start: str,
+    end: str,
+    kind: str,
+    steps: int,
+    out: str | None,
+    device: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Turn image A into image B through the codes of RUN: as a strip, and as a GIF for each path."""
+    folder = None if out is None else new_folder(out)
+    from dlkit.morphing import PATHS, Morph
+
+    display = make_display(quiet, as_json)
+    opened_run = opened(run, runs)
+    runtime = make_runtime(opened_run, device, display)
+    told = Morph(opened_run, [user_path(start), user_path(end)], steps, display, runtime).write(
+        PATHS if kind == "both" else [kind], folder
+    )
+    display.text(f"The codes are {told['distance']:.3g} apart, at an angle of {told['angle']:.0f}°.")
+    display.text("\n".join(f"Wrote {path}" for path in (told["strip"], *told["gifs"])))
+    display.result({"run": opened_run.path, "a": start, "b": end, **told})

@@ -28,6 +28,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "predict": ("Use a trained model on images.", "dlkit.cli.predict_command:predict"),
     "encode": ("Turn images into codes.", "dlkit.cli.run_verbs:encode"),
     "decode": ("Turn codes into images.", "dlkit.cli.image_verbs:decode"),
+    "generate": ("Make new images.", "dlkit.cli.image_verbs:generate"),
+    "morph": ("Turn one image into another, through the code.", "dlkit.cli.image_verbs:morph"),
     "search": ("Find similar images.", "dlkit.cli.search_command:search"),
     "export": ("Export a run's model, checked against the original.", "dlkit.cli.run_verbs:export"),
     "report": ("Write a run's report again.", "dlkit.cli.run_verbs:report"),

@@ -50,14 +50,14 @@ def make_display(quiet: bool, as_json: bool) -> Display:
     return Display(quiet=quiet, json=as_json)
 
 
-def make_runtime(run: Run, device: str | None, display: Display) -> Runtime:
-    """A runtime with the run's options, perhaps on another device."""
+def make_runtime(run: Run, device: str | None, display: Display, seed: int | None = None) -> Runtime:
+    """A runtime with the run's options, perhaps on another device or with another seed."""
     import dataclasses
 
     from dlkit.runtime import Runtime
 
-    options = run.settings.runtime
-    return Runtime(options if device is None else dataclasses.replace(options, device=device), display)
+    changes: dict[str, Any] = {name: value for name, value in (("device", device), ("seed", seed)) if value is not None}
+    return Runtime(dataclasses.replace(run.settings.runtime, **changes), display)
 
 
 def _complete_run(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:

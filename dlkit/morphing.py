@@ -1,0 +1,158 @@
+"""From one image to another through the code: a straight path, or along a sphere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from dlkit.capabilities import require
+from dlkit.data import read_images, to_pixels
+from dlkit.decoding import Decoder
+from dlkit.errors import DataError
+from dlkit.files import atomic_path, made_folder
+from dlkit.report import plots
+from dlkit.report.picture import png
+
+if TYPE_CHECKING:
+    from dlkit.display import Display
+    from dlkit.run import Run
+    from dlkit.runtime import Runtime
+
+PATHS = ("linear", "spherical")
+_SHOWN = 12
+"""Images in a row of the strip at most; spread evenly over the path."""
+_SIDE = 160
+"""Pixels of a GIF's longer side at least; small images are enlarged by whole factors."""
+_FRAME, _END = 80, 640
+"""Milliseconds that a frame and an end of the path are shown."""
+
+
+def code_path(start: Tensor, end: Tensor, steps: int, kind: str) -> Tensor:
+    """Codes from one to the other, both included.
+
+    linear:     z(t) = (1 − t) a + t b
+    spherical:  z(t) = ((1 − t) |a| + t |b|) · (sin((1 − t) ω) a/|a| + sin(t ω) b/|b|) / sin ω,  cos ω = a·b / |a||b|
+
+    The direction moves along the great circle at constant speed (Shoemake 1985, Animating rotation with quaternion
+    curves, section 3.3) and the length changes linearly, so that codes of a Gaussian prior keep a likely length on the
+    way (White 2016, Sampling generative networks). Where a and b are parallel, or one is zero, the two paths are the
+    same; between opposite directions, which have no shortest way, the path is linear too.
+
+    Args:
+        start, end: ``(Z,)``.
+        steps: how many, at least 2.
+        kind: ``linear`` or ``spherical``.
+
+    Returns:
+        ``(steps, Z)``, the first and the last exactly the given ones.
+    """
+    t = torch.linspace(0, 1, steps, dtype=torch.float64)[:, None]
+    a, b = start.double(), end.double()
+    path = (1 - t) * a + t * b
+    lengths = a.norm(), b.norm()
+    omega = angle(start, end)
+    if kind == "spherical" and min(lengths) > 0 and 1e-6 < omega < math.pi - 1e-6:
+        direction = torch.sin((1 - t) * omega) * a / lengths[0] + torch.sin(t * omega) * b / lengths[1]
+        path = ((1 - t) * lengths[0] + t * lengths[1]) * direction / math.sin(omega)
+    path = path.to(start.dtype)
+    path[0], path[-1] = start, end
+    return path
+
+
+def angle(start: Tensor, end: Tensor) -> float:
+    """Between two codes ``(Z,)``, in radians."""
+    cosine = F.cosine_similarity(start.double(), end.double(), dim=0).clamp(-1, 1)
+    return math.acos(float(cosine))
+
+
+class Morph:
+    """Two images and what lies between them.
+
+    Args:
+        run: a run that encodes and decodes.
+        ends: two image files, read as the run's images were; or their pixels ``(2, C, H, W)``.
+        steps: images of a path, both ends included.
+        display: where progress is shown.
+        runtime: by default one with the run's options.
+
+    Raises:
+        UsageError: the run does not encode or decode.
+        DataError: an image cannot be read.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        ends: Sequence[Path] | Tensor,
+        steps: int,
+        display: Display,
+        runtime: Runtime | None = None,
+    ) -> None:
+        require(run, "encode", "decode")
+        self.ends = ends if isinstance(ends, Tensor) else _read(ends, run)
+        self.decoder = Decoder(run, display, runtime)
+        self.steps = steps
+        self.codes = self.decoder.encode(self.ends)
+
+    def images(self, kind: str) -> Tensor:
+        """A path, ``(steps, C, H, W)``: the first and the last image are the decoded codes of the ends."""
+        return self.decoder.images(code_path(self.codes[0], self.codes[1], self.steps, kind))
+
+    def write(self, kinds: Sequence[str], folder: Path | None) -> dict[str, Any]:
+        """Write ``strip.png`` and a GIF for each path, there and back.
+
+        Returns:
+            ``{"folder", "strip", "gifs", "distance", "angle"}``: of the two codes, Euclidean and in degrees.
+        """
+        paths = {kind: self.images(kind) for kind in kinds}
+        folder = made_folder(folder, self.decoder.run.path / "morphs")
+        for kind, images in paths.items():
+            write_gif(images, folder / f"{kind}.gif")
+        with atomic_path(folder / "strip.png") as temporary:
+            temporary.write_bytes(png(self._strip(paths)))
+        return {
+            "folder": folder,
+            "strip": folder / "strip.png",
+            "gifs": [folder / f"{kind}.gif" for kind in kinds],
+            "distance": float((self.codes[0] - self.codes[1]).norm()),
+            "angle": math.degrees(angle(self.codes[0], self.codes[1])),
+        }
+
+    def _strip(self, paths: dict[str, Tensor]) -> Any:
+        """A row for each path, between the images themselves."""
+        shown = torch.linspace(0, self.steps - 1, min(self.steps, _SHOWN)).round().long()
+        rows = [torch.cat([self.ends[:1], images[shown], self.ends[1:]]) for images in paths.values()]
+        titles = ["A", *(f"{place / (self.steps - 1):.2f}" for place in shown.tolist()), "B"]
+        return plots.image_grid(rows, list(paths), titles)
+
+
+def write_gif(images: Tensor, target: Path) -> None:
+    """Images ``(N, C, H, W)`` as an endless GIF: forth, and back again without showing the ends twice."""
+    pixels = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    factor = max(1, math.ceil(_SIDE / max(pixels.shape[1:3])))
+    frames = [_enlarged(each, factor) for each in pixels]
+    frames += frames[-2:0:-1]
+    times = [_END if place in (0, len(images) - 1) else _FRAME for place in range(len(frames))]
+    with atomic_path(target) as temporary:
+        frames[0].save(temporary, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=0)
+
+
+def _enlarged(pixels: Any, factor: int) -> Image.Image:
+    large = np.repeat(np.repeat(pixels, factor, 0), factor, 1)
+    grey = large if large.shape[2] == 3 else large.mean(2, dtype=np.float32).astype(np.uint8)
+    return Image.fromarray(grey)
+
+
+def _read(paths: Sequence[Path], run: Run) -> Tensor:
+    for path in paths:
+        if not path.is_file():
+            raise DataError(f"There is no image {str(path)!r}.", "A and B are the paths of image files.")
+    return to_pixels(read_images(list(paths), run.spec))
