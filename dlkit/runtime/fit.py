@@ -42,7 +42,7 @@ class Fit:
     state: Mapping[str, Any]
     step: Callable[[Batch], Mapping[str, Tensor]]
     validate: Callable[[], Mapping[str, float]] | None
-    monitor: str
+    monitor: str | None
     epochs: int
     independent: bool
     weights: Tensor | None = None
@@ -81,8 +81,8 @@ class Fit:
                 "each other, so an update cannot be computed in micro-batches.",
                 "Leave --accumulate at 1, and use a smaller --batch-size if memory is short.",
             )
-        if self.options.patience is not None and self.validate is None:
-            self.runtime.warn(f"Phase {self.phase!r} has no validation, so --patience does not stop it.")
+        if self.options.patience is not None and (self.validate is None or self.monitor is None):
+            self.runtime.warn(f"Phase {self.phase!r} chooses by no validation, so --patience does not stop it.")
 
     def _set_up(self) -> None:
         runtime, options = self.runtime, self.options
@@ -173,6 +173,7 @@ class Fit:
 
     def _set_factor(self, factor: float) -> None:
         self.factor = factor
+        self.runtime.learning_rate = self.options.lr * factor
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 rate = group["initial_lr"] * factor
@@ -224,8 +225,8 @@ class Fit:
         self._account()
         self.reporter.advance(self._images(), self.means.means())
         row: dict[str, Any] = {"phase": self.phase, "epoch": here.epoch + 1, "step": here.step}
-        if self.optimizers:
-            row["lr"] = float(self.optimizers[0].param_groups[0]["lr"])
+        rate = self.optimizers[0].param_groups[0]["lr"] if self.optimizers else self.runtime.learning_rate
+        row["lr"] = float(rate)
         row |= {f"train_{name}": value for name, value in self.means.means().items()}
         images, seconds = self.cuts[here.batch - 1][1], here.epoch_seconds
         figures = self._validated()
@@ -234,8 +235,8 @@ class Fit:
         row |= {"seconds": here.epoch_seconds, "images_per_second": images / seconds if seconds > 0 else 0.0}
         here.partial_from = self.record.metrics_position() if partial else None
         self.record.record(row)
-        if self.validate is not None:
-            self._keep_best(figures)
+        if self.validate is not None and self.monitor is not None:
+            self._keep_best(figures, self.monitor)
         self.reporter.epoch_ended(row)
         if not partial:
             here.epoch, here.batch, here.epoch_seconds = here.epoch + 1, 0, 0.0
@@ -261,12 +262,12 @@ class Fit:
             for module, mode in modes.items():
                 module.training = mode
 
-    def _keep_best(self, figures: Mapping[str, float]) -> None:
-        if self.monitor not in figures:
-            raise ValueError(f"validate() gave {sorted(figures)}, but fit monitors {self.monitor!r}")
-        value, here = float(figures[self.monitor]), self.here
+    def _keep_best(self, figures: Mapping[str, float], monitor: str) -> None:
+        if monitor not in figures:
+            raise ValueError(f"validate() gave {sorted(figures)}, but fit monitors {monitor!r}")
+        value, here = float(figures[monitor]), self.here
         if math.isnan(value):
-            raise self._diverged(f"val_{self.monitor} is {value}")
+            raise self._diverged(f"val_{monitor} is {value}")
         if here.best_value is None or value < here.best_value:
             here.best_value, here.best_epoch = value, here.epoch + 1
             self.files.keep_best(self.state)

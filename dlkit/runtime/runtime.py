@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -44,6 +45,8 @@ class Runtime:
         threads: CPU threads. Results on a CPU repeat to the bit with the same number of them.
         rng: the training stream, on ``device``. ``fit`` seeds it from (seed, phase, epoch) at the start of each
             epoch and keeps it in checkpoints, so draws in ``step`` repeat on resume.
+        learning_rate: within ``fit``, the options' ``lr`` as the schedule has it at this step: for a technique whose
+            updates no optimizer makes.
 
     Raises:
         UsageError: a device or a precision that this machine lacks.
@@ -61,6 +64,7 @@ class Runtime:
         self.updater = Updater(self._autocast if self.precision == "bf16" else None, self.warn)
         self.finished: list[list[Any]] = []  # [phase, updates] of the phases that fit has been through, in order
         self.trained_seconds = 0.0  # in those, for max_time
+        self.learning_rate = math.nan
         self._feeds: Any = WeakIdKeyDictionary()
 
     def derive(self, *key: object) -> int:
@@ -169,7 +173,7 @@ class Runtime:
         state: Mapping[str, Any],
         step: Callable[[Batch], Mapping[str, Tensor]],
         validate: Callable[[], Mapping[str, float]] | None = None,
-        monitor: str = "loss",
+        monitor: str | None = "loss",
         epochs: int | None = None,
         independent: bool = True,
         weights: Tensor | None = None,
@@ -191,7 +195,7 @@ class Runtime:
                 averaged over samples. Modules are in the mode in which the technique left them.
             validate: figures of the val split; what ``best`` and early stopping look at. It may switch modules to
                 eval mode; ``fit`` switches them back. It should draw from :meth:`generator` only.
-            monitor: the figure of ``validate`` to minimise.
+            monitor: the figure of ``validate`` to minimise. None: they are recorded, and nothing is chosen by them.
             epochs: in place of ``options.epochs``.
             independent: the loss is a mean over independent samples, so updates may be split. If not (batch norm,
                 contrastive losses), running out of memory is an error, ``accumulate`` is refused, and a last batch
@@ -200,7 +204,7 @@ class Runtime:
                 its weight, in place of a permutation.
 
         Returns:
-            How it ended; the modules hold the best weights where ``validate`` is given, else the last.
+            How it ended; the modules hold the best weights where a figure of ``validate`` is monitored, else the last.
 
         Raises:
             TrainingError: a loss that is not finite; memory that does not suffice.
