@@ -20,7 +20,13 @@ class PCABaseline:
 
     def __init__(self, images: Tensor, components: int, seed: int = 0) -> None:
         self.components = min(components, len(images), images[0].numel())
+        self._shape = images.shape[1:]
         self._pca = PCA(n_components=self.components, random_state=seed).fit(images.flatten(1).numpy())
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """Of the variance of the images, what each component explains, ``(components,)``."""
+        return np.asarray(self._pca.explained_variance_ratio_, dtype=np.float64)
 
     def encode(self, images: Tensor) -> NDArray[np.float32]:
         """``(N, C, H, W)`` → ``(N, components)``."""
@@ -28,5 +34,11 @@ class PCABaseline:
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """``(N, C, H, W)`` → the same images projected onto the components."""
-        restored = self._pca.inverse_transform(self.encode(images))
-        return torch.from_numpy(np.asarray(restored, dtype=np.float32)).view_as(images)
+        return self.decode(self.encode(images)).view_as(images)
+
+    def decode(self, codes: NDArray[np.float32]) -> Tensor:
+        """``(N, components)``, or as many of the first ones as there are, → images ``(N, C, H, W)``."""
+        whole = np.zeros((len(codes), self.components), dtype=np.float32)
+        whole[:, : codes.shape[1]] = codes
+        restored = self._pca.inverse_transform(whole)
+        return torch.from_numpy(np.asarray(restored, dtype=np.float32)).view(len(codes), *self._shape)
