@@ -144,16 +144,11 @@ class Fit:
         here, runtime, total = self.here, self.runtime, len(self.cuts)
         if here.batch == 0:
             runtime.rng.manual_seed(runtime.derive("training", self.phase, here.epoch))
-        order = self._order()
-        epoch, schedule, horizon = here.epoch, self.options.schedule, here.horizon
-        warmup, step, pending, clock = self.options.warmup, self.step, self.means.pending, time.perf_counter
-        glance = 0.0
-        for batch in self.feed.batches(order, self.cuts[here.batch :]):
-            now = epoch + here.batch / total
-            factor = factor_at(schedule, now, horizon)
-            if warmup > now:
-                factor *= warmup_at(warmup, now, 1 / total)
-            if factor != self.factor:
+        step, pending, clock, glance = self.step, self.means.pending, time.perf_counter, 0.0
+        if here.batch:  # the rate of the step before, which the epoch's row names where no step is left
+            self._set_factor(self._factor(here.batch - 1))
+        for batch in self.feed.batches(self._order(), self.cuts[here.batch :]):
+            if (factor := self._factor(here.batch)) != self.factor:
                 self._set_factor(factor)
             pending.append((step(batch), batch.indices.shape[0]))
             here.batch += 1
@@ -170,6 +165,13 @@ class Fit:
         if self.weights is None:
             return torch.randperm(len(self.data), generator=generator)
         return torch.multinomial(self.weights, len(self.data), replacement=True, generator=generator)
+
+    def _factor(self, batch: int) -> float:
+        """On the learning rate, at a batch of this epoch."""
+        total, warmup = len(self.cuts), self.options.warmup
+        now = self.here.epoch + batch / total
+        factor = factor_at(self.options.schedule, now, self.here.horizon)
+        return factor * warmup_at(warmup, now, 1 / total) if warmup > now else factor
 
     def _set_factor(self, factor: float) -> None:
         self.factor = factor

@@ -14,6 +14,9 @@ LEARNERS = {"autoencoder": "autoencoder", "denoising": "autoencoder", "rbm": "rb
 RATES = {"autoencoder": 1e-3, "denoising": 1e-3, "rbm": 0.05, "supervised": 1e-3}
 """``--pretrain`` → learning rate of its phases where the user names none."""
 
+REAL_RATE = 1e-3
+"""The same where the inputs are no probabilities, whatever learns from them."""
+
 NOISE = "mask:0.25"
 
 
@@ -35,7 +38,10 @@ class StackedOptions(ScratchOptions):
     )  # fmt: skip
     pretrain_epochs: int = option(10, "Epochs of each layer.", min=1)
     pretrain_lr: float | None = option(
-        None, "Learning rate of each layer; by default 0.05 for rbm, else 0.001.", min=0, exclusive=True
+        None,
+        "Learning rate of each layer; by default 0.05 for rbm on inputs in [0, 1], else 0.001.",
+        min=0,
+        exclusive=True,
     )
     head_epochs: int = option(10, "Epochs of the output layer alone, on the frozen features.", min=1)
     head_lr: float | None = option(None, "Its learning rate; by default --lr.", min=0, exclusive=True, advanced=True)

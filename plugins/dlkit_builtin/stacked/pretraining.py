@@ -20,7 +20,7 @@ from dlkit.layerwise import LayerTask, vectors
 from dlkit.supervised.objective import known_rows, labelled
 from dlkit.supervised.training import fit_labels
 from dlkit_builtin.stacked.network import Network, weights_of
-from dlkit_builtin.stacked.options import LEARNERS, RATES, StackedOptions
+from dlkit_builtin.stacked.options import LEARNERS, RATES, REAL_RATE, StackedOptions
 
 if TYPE_CHECKING:
     from dlkit.data import ImageData, Split
@@ -83,13 +83,14 @@ class Pretraining:
         options = self.options
         learn = registry().technique(LEARNERS[options.pretrain]).layer_learner()
         linear = weights_of(layer)
+        binary = self.network.normalize.identity if number == 1 else options.activation == "sigmoid"
         task = LayerTask(
             phase=layer_phase(number),
             units=linear.out_features,
             activation=options.activation,
-            options=self._layer_options(),
+            options=self._layer_options(binary=binary),
             noise=options.noise if options.pretrain == "denoising" else None,
-            binary=self.network.normalize.identity if number == 1 else options.activation == "sigmoid",
+            binary=binary,
         )
         learned = learn(inputs, task, self.runtime, self.run)
         linear.load_state_dict(learned.state_dict())
@@ -104,10 +105,10 @@ class Pretraining:
         fit_labels(net, self.network.objective, train, val, self._layer_options(), self.runtime, self.run,
                    phase=layer_phase(number))  # fmt: skip
 
-    def _layer_options(self) -> StackedOptions:
+    def _layer_options(self, *, binary: bool = True) -> StackedOptions:
         """The schedule's horizon is the phase's own, and what is not validated cannot be stopped early."""
         options = self.options
-        rate = options.pretrain_lr or RATES[options.pretrain]
+        rate = options.pretrain_lr or (RATES[options.pretrain] if binary else REAL_RATE)
         changed = dataclasses.replace(options, epochs=options.pretrain_epochs, lr=rate, schedule_epochs=None)
         if options.pretrain == "supervised":
             return changed
