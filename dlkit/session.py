@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import nn
 
+from dlkit.capabilities import capabilities_of
 from dlkit.data.describe import problems
 from dlkit.data.resolve import source_of
 from dlkit.discovery import registry
@@ -19,6 +20,7 @@ from dlkit.loading import beside_own, load_for, load_training_data
 from dlkit.metrics import Metrics
 from dlkit.options import TrainOptions
 from dlkit.places import anchored
+from dlkit.rate_distortion import rate_distortion, rate_distortion_picture
 from dlkit.report import Picture, save_pictures, write_report
 from dlkit.run import Run
 from dlkit.run.directory import CONFIG
@@ -143,8 +145,8 @@ def evaluate(run: Run, display: Display, *, data: str | None = None, runtime: Ru
         data = None
     loaded = load_for(run, display, data=data)
     if data is None:
-        return technique.evaluate(loaded, runtime)
-    metrics = technique.evaluate(beside_own(run, loaded, display), runtime)
+        return _figures(run, technique, loaded, runtime)
+    metrics = _figures(run, technique, beside_own(run, loaded, display), runtime)
     return dataclasses.replace(metrics, rows=tuple(row for row in metrics if row.split == "test"))
 
 
@@ -196,15 +198,23 @@ def _train_and_conclude(
 def conclude(run: Run, technique: Technique[Any], data: ImageData, runtime: Runtime, display: Display) -> Metrics:
     """Evaluate, draw, and write the report; files of an earlier conclusion are replaced."""
     display.info("Evaluating")
-    metrics = technique.evaluate(data, runtime)
+    metrics = _figures(run, technique, data, runtime)
     run.save_evaluation(metrics, data.notices)
-    save_pictures(_pictures(technique, data, runtime), run.path / "plots")
+    save_pictures(_pictures(technique, metrics, data, runtime), run.path / "plots")
     write_report(run.path)
     return metrics
 
 
-def _pictures(technique: Technique[Any], data: ImageData, runtime: Runtime) -> Iterator[Picture]:
-    """Some training images, then what the technique draws."""
+def _figures(run: Run, technique: Technique[Any], data: ImageData, runtime: Runtime) -> Metrics:
+    """The technique's own figures, and what its capabilities let the core measure."""
+    metrics = technique.evaluate(data, runtime)
+    if not {"encode", "decode"} <= capabilities_of(run):
+        return metrics
+    return dataclasses.replace(metrics, tables=(*metrics.tables, *rate_distortion(technique, data, runtime)))
+
+
+def _pictures(technique: Technique[Any], metrics: Metrics, data: ImageData, runtime: Runtime) -> Iterator[Picture]:
+    """Some training images, what the technique draws, then what the figures show."""
     from dlkit.report import plots  # matplotlib: what is wrong with a command is told sooner without
 
     shown = data.train.subset(torch.arange(min(SAMPLES, len(data.train))))
@@ -212,6 +222,9 @@ def _pictures(technique: Technique[Any], data: ImageData, runtime: Runtime) -> I
     yield Picture("samples", "Samples", caption, plots.samples(shown.pixels(), shown.labels, data.spec.classes))
     if isinstance(technique, Illustrates):
         yield from technique.pictures(data, runtime)
+    curve = rate_distortion_picture(metrics)
+    if curve is not None:
+        yield curve
 
 
 def _note_failure(run: Run, error: BaseException) -> None:

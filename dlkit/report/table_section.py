@@ -41,7 +41,7 @@ def table_rows(tables: Iterable[Table]) -> list[dict[str, Any]]:
             "title": table.title,
             "note": table.note,
             "open": len(table.rows) <= _OPEN,
-            "columns": [(name, not isinstance(value, str)) for name, value in table.rows[0].items()],
+            "columns": [(name, any(not isinstance(row[name], str) for row in table.rows)) for name in table.rows[0]],
             "rows": [[_text(value) for value in row.values()] for row in table.rows],
         }
         for table in tables

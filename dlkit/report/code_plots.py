@@ -1,0 +1,47 @@
+"""Plots of codes: rate and distortion, the plane of a code of two units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from dlkit.metrics import Row
+from dlkit.report.style import BLUE, INK, PALETTE, styled
+
+
+@styled
+def rate_distortion_curves(rows: Sequence[Row], jpeg: Sequence[Row]) -> Figure:
+    """PSNR over bytes per image: the code and PCA by bits, JPEG by quality.
+
+    Args:
+        rows: ``bits``, ``bytes per image``, ``PSNR (dB)``, ``PCA PSNR (dB)``.
+        jpeg: ``bytes of data``, ``bytes of the file``, ``PSNR (dB)``; may be empty.
+    """
+    figure = Figure(figsize=(6.6, 4.2))
+    ax = figure.add_subplot()
+    sizes, own = _column(rows, "bytes per image"), _column(rows, "PSNR (dB)")
+    ax.plot(sizes, own, "o-", color=BLUE, markersize=4, label="this code", zorder=3)
+    for row, size, value in zip(rows, sizes, own, strict=True):
+        ax.annotate(str(row["bits"]), (size, value), (0, 6), textcoords="offset points", ha="center", fontsize=7)
+    ax.plot(sizes, _column(rows, "PCA PSNR (dB)"), "s-", color=PALETTE[1], markersize=3.5, label="PCA")
+    if jpeg:
+        decibels = _column(jpeg, "PSNR (dB)")
+        ax.plot(_column(jpeg, "bytes of data"), decibels, "^-", color=PALETTE[2], markersize=3.5, label="JPEG, data")
+        ax.plot(_column(jpeg, "bytes of the file"), decibels, ":", color=PALETTE[2], label="JPEG, whole file")
+    ax.set_xscale("log", base=2)
+    ax.xaxis.set_major_locator(LogLocator(base=2, numticks=12))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_xlabel("bytes per image")
+    ax.set_ylabel("PSNR in dB (mean over images)")
+    ax.grid(axis="y", color=INK, alpha=0.08)
+    ax.set_axisbelow(True)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+def _column(rows: Sequence[Row], name: str) -> list[Any]:
+    return [row[name] for row in rows]
