@@ -20,7 +20,6 @@ from dlkit.loading import beside_own, load_for, load_training_data
 from dlkit.metrics import Metrics
 from dlkit.options import TrainOptions
 from dlkit.places import anchored
-from dlkit.rate_distortion import rate_distortion, rate_distortion_picture
 from dlkit.report import Picture, save_pictures, write_report
 from dlkit.run import Run
 from dlkit.run.directory import CONFIG
@@ -210,6 +209,8 @@ def _figures(run: Run, technique: Technique[Any], data: ImageData, runtime: Runt
     metrics = technique.evaluate(data, runtime)
     if not {"encode", "decode"} <= capabilities_of(run):
         return metrics
+    from dlkit.rate_distortion import rate_distortion  # scikit-learn: not before it is needed
+
     return dataclasses.replace(metrics, tables=(*metrics.tables, *rate_distortion(technique, data, runtime)))
 
 
@@ -222,6 +223,8 @@ def _pictures(technique: Technique[Any], metrics: Metrics, data: ImageData, runt
     yield Picture("samples", "Samples", caption, plots.samples(shown.pixels(), shown.labels, data.spec.classes))
     if isinstance(technique, Illustrates):
         yield from technique.pictures(data, runtime)
+    from dlkit.rate_distortion import rate_distortion_picture
+
     curve = rate_distortion_picture(metrics)
     if curve is not None:
         yield curve
