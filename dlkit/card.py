@@ -40,6 +40,7 @@ class Card:
         image_form: ``"package.module:function"``, heavy; ``function(options)`` gives the
             :class:`dlkit.data.spec.ImageForm` that images are brought to where the user does not say, or None.
         learns_layers: ``"package.module:function"``, heavy: a :class:`dlkit.layerwise.LayerLearner`.
+        data: what ``--data`` is by default, where the option's own default is nothing for the technique.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Card:
     advises: bool = False
     image_form: str = ""
     learns_layers: str = ""
+    data: str = ""
 
     def load(self) -> type[Technique[Any]]:
         """Import the implementation (heavy).

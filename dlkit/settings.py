@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,6 +140,8 @@ def option_groups(card: Card) -> list[tuple[str, list[Option]]]:
                     taken = f"its option {option.name!r} collides with {name!r} of {owners[name]}"
                     raise PluginError(f"Technique {card.name!r}: {taken}.", "Its authors must rename the option.")
                 owners[name] = owner
+            if card.data and option.name == "data":
+                option = replace(option, default=card.data)
             groups.setdefault(option.group or _heading(cls), []).append(option)
     own = [heading for heading in groups if heading == _heading(card.options)]
     return [(heading, groups[heading]) for heading in [*own, *(h for h in groups if h not in own)]]

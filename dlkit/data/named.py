@@ -30,6 +30,22 @@ def digits(card: DatasetCard, folder: Path) -> Listing:  # noqa: ARG001
     return Listing(name=card.name, images=images, labels=labels, classes=card.classes, splits=unassigned(len(images)))
 
 
+def photo_tiles(card: DatasetCard, folder: Path) -> Listing:  # noqa: ARG001
+    """scikit-learn's two photographs of 427 × 640, each cut into 13 × 20 tiles that do not overlap."""
+    from sklearn.datasets import load_sample_image
+
+    tiles = [_tiles(load_sample_image(name), 32) for name in ("china.jpg", "flower.jpg")]
+    labels = np.repeat(np.arange(len(tiles)), [len(each) for each in tiles])
+    return _array_listing(card.name, np.concatenate(tiles), labels, card.classes, {})
+
+
+def _tiles(photo: Pixels, side: int) -> Pixels:
+    """``(H, W, 3)`` → ``(N, side, side, 3)``, row by row; what is left at the right and at the bottom is not used."""
+    rows, columns = photo.shape[0] // side, photo.shape[1] // side
+    cut = photo[: rows * side, : columns * side].reshape(rows, side, columns, side, 3)
+    return cut.swapaxes(1, 2).reshape(-1, side, side, 3)
+
+
 def idx_files(card: DatasetCard, folder: Path) -> Listing:
     """MNIST and what has its layout."""
     parts = idx_parts((folder / card.downloads[0].path).parent)

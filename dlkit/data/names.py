@@ -81,6 +81,12 @@ _DATASETS = (
         classes=_DIGITS,
     ),
     DatasetCard(
+        name="photo-tiles",
+        summary="520 tiles of two photographs, 32x32 RGB, 2 classes; part of scikit-learn, no download.",
+        loader=f"{_READERS}:photo_tiles",
+        classes=("temple", "flower"),
+    ),
+    DatasetCard(
         name="mnist",
         summary="70,000 handwritten digits, 28x28 grey, 10 classes (12 MB).",
         loader=f"{_READERS}:idx_files",
