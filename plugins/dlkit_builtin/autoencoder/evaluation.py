@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dlkit.baselines import PCABaseline, affordable, best_filter, code_metrics, quality_metrics
 from dlkit.metrics import Metric, Metrics
+from dlkit_builtin.autoencoder.code_figures import code_figures
 
 if TYPE_CHECKING:
     from dlkit.data import ImageData, Split
@@ -53,6 +54,7 @@ def evaluate(technique: Autoencoder, data: ImageData, runtime: Runtime) -> Metri
         samples["train"] = train
     baselines = _reconstruction_baselines(technique, data, train)
     rows = [row for split, s in samples.items() for row in _reconstruction(technique, split, s, baselines)]
+    rows += code_figures(technique, train if held_out is None else held_out, data, runtime)
     return Metrics((*rows, *code_metrics(technique.encode, data, runtime)))
 
 

@@ -59,6 +59,11 @@ class AutoencoderOptions(TrainOptions, LayerOptions):
             return self.code_activation
         return "sigmoid" if self.sparse is not None and self.sparse.kind == "kl" else "linear"
 
+    @property
+    def shallow(self) -> bool:
+        """Whether there is no hidden layer."""
+        return self.layers is not None and not any(self.layers)
+
     def __post_init__(self) -> None:
         for wrong, message in self._contradictions():
             if wrong:
@@ -67,7 +72,6 @@ class AutoencoderOptions(TrainOptions, LayerOptions):
     def _contradictions(self) -> list[tuple[bool, str]]:
         """What does not go together, with what to say of it."""
         conv, hidden = self.net == "conv", self.layers
-        none = hidden is not None and not any(hidden)
         kinds = set() if self.denoise is None else {part.kind for part in self.denoise.parts}
         return [
             (not conv and (self.upsample, self.kernel) != ("transposed", 3),
@@ -76,7 +80,7 @@ class AutoencoderOptions(TrainOptions, LayerOptions):
              f"--kernel must be odd, so that it has a centre (3, 5, 7…), got {self.kernel}"),
             (hidden is not None and len(hidden) > 1 and 0 in hidden,
              f"--layers {','.join(map(str, hidden or ()))}: a layer needs units; 0 alone means no hidden layer"),
-            (conv and none,
+            (conv and self.shallow,
              "--layers 0 leaves a convolutional network no stage; use --net dense"),
             (self.sparse is not None and self.sparse.kind == "kl" and self.unit != "sigmoid",
              f"--sparse kl takes activations as probabilities; with --code-activation {self.unit} they are none. "
@@ -89,7 +93,7 @@ class AutoencoderOptions(TrainOptions, LayerOptions):
              f"--tied decodes by transposed convolutions; leave --upsample {self.upsample} out"),
             (self.greedy and conv,
              "--greedy trains fully connected layers; use --net dense"),
-            (self.greedy and none,
+            (self.greedy and self.shallow,
              "--greedy trains a stack of layers; --layers 0 leaves a single one"),
             (self.greedy and self.batch_norm,
              "--greedy trains layers without batch norm; leave --batch-norm out"),

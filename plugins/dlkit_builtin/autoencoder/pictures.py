@@ -11,6 +11,7 @@ from torch import Tensor
 from dlkit.baselines import PCABaseline
 from dlkit.baselines.quality import image_quality
 from dlkit.report import Picture, plots
+from dlkit_builtin.autoencoder.code_pictures import asks_of_code, code_pictures
 from dlkit_builtin.autoencoder.evaluation import Sample, sample
 from dlkit_builtin.autoencoder.networks import ConvEncoder, DenseEncoder
 
@@ -32,6 +33,8 @@ def pictures(technique: Autoencoder, data: ImageData, runtime: Runtime) -> Itera
         return
     yield _rows(technique, held_out, "reconstructions", "Reconstructions", torch.arange(len(held_out.images))[:COLUMNS])
     yield _filters(technique)
+    if asks_of_code(technique):
+        yield from code_pictures(technique, held_out)
     yield _code_space(technique, held_out, data)
     yield _worst(technique, held_out)
 
@@ -58,7 +61,8 @@ def _filters(technique: Autoencoder) -> Picture:
     if isinstance(encoder, DenseEncoder):
         first = next(module for module in encoder.modules() if isinstance(module, torch.nn.Linear))
         weights = first.weight.detach().cpu().view(-1, channels, height, width)
-        caption = "Weights from the pixels to each of the first hidden units."
+        which = "code units" if technique.options.shallow else "first hidden units"
+        caption = f"Weights from the pixels to each of the {which}."
     else:
         assert isinstance(encoder, ConvEncoder)  # noqa: S101 - build() makes these two
         first_conv = next(module for module in encoder.modules() if isinstance(module, torch.nn.Conv2d))

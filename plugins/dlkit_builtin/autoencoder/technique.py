@@ -120,6 +120,13 @@ class Autoencoder:
         initialise(self.network, options.init)
         self.probing = options.contractive is not None and not closed_form(self.network.encoder, options.unit)
 
+    @property
+    def linear(self) -> bool:
+        """Whether it is PCA's relative (Baldi and Hornik 1989): linear throughout, squared error, no constraint."""
+        options, forms = self.options, (self.options.unit, self.network.output_name, self.options.loss)
+        asked = options.denoise or options.sparse or options.contractive
+        return options.shallow and forms == ("linear", "linear", "mse") and not asked
+
     def plan(self) -> Sequence[PhasePlan]:
         """One phase; with ``--greedy`` one for each layer before it."""
         layers = greedy.plan(self.options, self.network) if self.options.greedy else []
