@@ -141,7 +141,7 @@ def test_what_cannot_be(run_path: Path, tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_a_technique_without_codes_is_told(run_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dlkit.search.Encodes", int)
+    monkeypatch.setattr("dlkit.coded.Encodes", int)
     with pytest.raises(UsageError, match="does not encode"):
         Search(open_run(str(run_path)), QUIET)
 

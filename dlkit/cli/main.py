@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "generate": ("Make new images.", "dlkit.cli.image_verbs:generate"),
     "morph": ("Turn one image into another, through the code.", "dlkit.cli.image_verbs:morph"),
     "search": ("Find similar images.", "dlkit.cli.search_command:search"),
+    "cluster": ("Group images by their codes.", "dlkit.cli.cluster_command:cluster"),
     "export": ("Export a run's model, checked against the original.", "dlkit.cli.run_verbs:export"),
     "report": ("Write a run's report again.", "dlkit.cli.run_verbs:report"),
     "cache": ("Show the features that are kept, and remove them.", "dlkit.cli.cache_command:cache"),

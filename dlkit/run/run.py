@@ -47,7 +47,8 @@ class Run:
         evaluation.json    figures beside their baselines, and tables
         repeats.json       the same over several seeds or folds, of which this run is one
         plots/             pictures, with index.json
-        codes/, searches/  what `dlkit search` keeps: codes of images, pictures of what was found
+        codes/             codes of images, for `dlkit search` and `cluster`
+        searches/, clusters/ what they find: pictures; tables and contact sheets
         report.html        all of it on one page
         log.txt            what happened when
 
