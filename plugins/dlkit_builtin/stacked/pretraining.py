@@ -60,13 +60,13 @@ class Pretraining:
         supervised = self.options.pretrain == "supervised"
         train = labelled(self.data.train) if supervised else self.data.train
         self.network.eval()
-        below = [self._through(self.network.inputs, split) for split in (train, labelled(self.data.val))]
+        below = [through(self.network.inputs, split, self.runtime) for split in (train, labelled(self.data.val))]
         for number, layer in enumerate(self.network.layers, start=1):
             if supervised:
                 self._with_labels(number, layer, *below)
             else:
                 self._without_labels(number, layer, below[0])
-            below = [self._through(_of_vectors(layer.eval()), split) for split in below]
+            below = [through(_of_vectors(layer.eval()), split, self.runtime) for split in below]
         return below[0], below[1]
 
     def head(self, train: Split, val: Split) -> None:
@@ -114,8 +114,10 @@ class Pretraining:
             return changed
         return dataclasses.replace(changed, patience=None, weight_decay=0.0)
 
-    def _through(self, function: Callable[[Tensor], Tensor], split: Split) -> Split:
-        return vectors(split.name, self.runtime.collect(function, split), split.labels, split.targets)
+
+def through(function: Callable[[Tensor], Tensor], split: Split, runtime: Runtime) -> Split:
+    """What frozen layers make of a split's images, ``(B, C, H, W)`` → ``(B, D)``, as vectors, computed once."""
+    return vectors(split.name, runtime.collect(function, split), split.labels, split.targets)
 
 
 def _of_vectors(module: nn.Module) -> Callable[[Tensor], Tensor]:
