@@ -28,12 +28,12 @@ from dlkit_builtin.transfer.auto import advise
 from dlkit_builtin.transfer.evaluation import outputs_of
 from dlkit_builtin.transfer.options import TransferOptions
 from dlkit_builtin.transfer.technique import Transfer
-from dlkit_builtin.transfer.trial import Scratch
 
 from dlkit.backbones import build_backbone, image_form
 from dlkit.data import ImageData, load_data
 from dlkit.options import DataOptions, RuntimeOptions
 from dlkit.options.values import Duration, Size
+from dlkit.run.scratch import Scratch
 from dlkit.runtime import Runtime
 
 DATASETS = {

@@ -37,6 +37,8 @@ def make_optimizer(parameters: Parameters, options: TrainOptions, overrides: Map
     if name in _REFUSED:
         raise UsageError(f"--optimizer {name} cannot be used here: {_REFUSED[name]}.", "Try adam, adamw or sgd.")
     settings = {"lr": options.lr, "weight_decay": options.weight_decay, "momentum": options.momentum}
+    if options.lr is None:  # a technique whose rate depends on its other options gives it in `overrides`
+        del settings["lr"]
     try:
         if name == "nesterov":
             return _from_torch(torch.optim.SGD, listed, {**settings, "nesterov": True, **overrides})

@@ -7,16 +7,16 @@ import dataclasses
 import hashlib
 import tempfile
 import time
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from dlkit.options.values import Duration
+from dlkit.run.scratch import Scratch
 from dlkit.runtime import Runtime
 from dlkit_builtin.transfer.strategies import Job, carry_out
 from dlkit_builtin.transfer.study import Study
@@ -25,29 +25,6 @@ if TYPE_CHECKING:
     from dlkit.data import ImageData, Split
     from dlkit_builtin.transfer.network import Network
     from dlkit_builtin.transfer.options import TransferOptions
-
-
-class Scratch:
-    """A run for trials: nothing is recorded, and its checkpoints go with it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def record(self, row: Mapping[str, Any]) -> None:
-        """Nothing is kept."""
-
-    def metrics_position(self) -> int:
-        """There is none."""
-        return 0
-
-    def cut_metrics(self, position: int) -> None:
-        """There are none."""
-
-    def checkpoint_path(self, phase: str, which: Literal["last", "best"]) -> Path:
-        """A place in the temporary directory."""
-        folder = self.path / phase
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{which}.safetensors"
 
 
 _SHARE_OF_WORK = {"finetune-top": 0.4, "finetune-deep": 0.8}

@@ -1,0 +1,18 @@
+"""How good generated images are: distances between their features and those of genuine ones, beside baselines.
+
+Names are loaded on first use, so that the light submodule ``options`` needs no torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dlkit.judging.options import JudgeOptions
+from dlkit.lazy import loader
+
+if TYPE_CHECKING:
+    from dlkit.judging.verdict import judge
+
+__all__ = ["JudgeOptions", "judge"]
+
+__getattr__ = loader(__name__, {"judge": "verdict"})

@@ -1,0 +1,60 @@
+"""What a generative adversarial network is shown by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from dlkit.judging.distances import nearest
+from dlkit.judging.verdict import generated
+from dlkit.report import Picture, plots
+from dlkit_builtin.gan.game import samples
+
+if TYPE_CHECKING:
+    from dlkit.data import ImageData
+    from dlkit.runtime import Runtime
+    from dlkit_builtin.gan.technique import Gan
+
+ROWS, COLUMNS = 6, 12
+_STEPS = 10
+_GALLERY = 10_000
+
+
+def pictures(technique: Gan, data: ImageData, runtime: Runtime) -> Iterator[Picture]:
+    """Samples, samples over time, a walk through the noise, the nearest training images."""
+    images = generated(technique.generate, ROWS * COLUMNS, runtime, "pictures")
+    caption = "New images from noise, not chosen. Look for several alike: a sign of collapse."
+    yield Picture("generated", "Generated images", caption, plots.image_grid(torch.split(images, COLUMNS), [""] * ROWS))
+    over_time = technique.over_time
+    if over_time:
+        caption = "The same noise at moments of training; each row is an epoch."
+        names = [f"epoch {epoch}" for epoch in over_time]
+        yield Picture("over-time", "Over time", caption, plots.image_grid(list(over_time.values()), names))
+    walks = [walk(technique, runtime, number) for number in range(4)]
+    caption = "Noise changes smoothly from left to right. Jumps are a sign of learning by heart."
+    yield Picture("walk", "A walk through the noise", caption, plots.image_grid(walks, [""] * len(walks)))
+    if len(data.train):
+        yield _nearest(images[:COLUMNS], data, runtime)
+
+
+def walk(technique: Gan, runtime: Runtime, number: int) -> Tensor:
+    """Images between two points of the noise, ``(n, C, H, W)``, along the great circle, where noise is likely."""
+    generator = runtime.generator("walk", number, device="cpu")
+    ends = torch.randn(2, technique.options.latent, generator=generator)
+    angle = torch.linspace(0, torch.pi / 2, _STEPS)[:, None]
+    # Two draws in many dimensions are nearly orthogonal and of one length, so this is nearly the circle's arc.
+    noise = angle.cos() * ends[:1] + angle.sin() * ends[1:]
+    with runtime.inference():
+        return samples(technique.generator.eval(), noise.to(runtime.device)).float().cpu()
+
+
+def _nearest(images: Tensor, data: ImageData, runtime: Runtime) -> Picture:
+    chosen = torch.randperm(len(data.train), generator=runtime.generator("gallery", device="cpu"))[:_GALLERY]
+    gallery = data.train.pixels(chosen)
+    places, _ = nearest(images.flatten(1).double().numpy(), gallery.flatten(1).double().numpy())
+    rows = [images, gallery[torch.from_numpy(places)]]
+    caption = "Generated images above the training images nearest in pixels. Equal pairs are copies."
+    return Picture("nearest", "Nearest training images", caption, plots.image_grid(rows, ["generated", "training"]))

@@ -1,0 +1,105 @@
+"""What the generator makes of the same noise at moments of its training, kept in the run as small PNG files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from dlkit.files import atomic_path
+
+if TYPE_CHECKING:
+    from dlkit.runtime import Runtime
+    from dlkit.runtime.phase import RunLike
+
+FOLDER = "samples"
+SHOWN = 16
+MOMENTS = 12
+_PAIRS = 64
+"""Images whose pairwise distances tell how diverse samples are."""
+COLLAPSED = 0.2
+"""Share of the genuine images' diversity below which a generator is said to have collapsed."""
+
+
+def moments(epochs: int) -> frozenset[int]:
+    """The epochs after which samples are kept: 1 and the last, the others with equal ratios between them."""
+    steps = torch.linspace(0, math.log(epochs), min(MOMENTS, epochs), dtype=torch.float64)
+    return frozenset(round(float(step)) for step in steps.exp())
+
+
+class Watch:
+    """For ``runtime.fit(validate=…)``: keeps samples at some moments, and measures diversity after each epoch.
+
+    Args:
+        make: noise ``(B, Z)`` → pixels ``(B, C, H, W)``.
+        genuine: pixels ``(n, C, H, W)``, for comparison.
+        epoch: how many have passed.
+        epochs: how many there are going to be.
+        latent: Z.
+        runtime: draws the noise, warns.
+        run: keeps the samples.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[Tensor], Tensor],
+        genuine: Tensor,
+        epoch: Callable[[], int],
+        epochs: int,
+        latent: int,
+        runtime: Runtime,
+        run: RunLike,
+    ) -> None:
+        self.make, self.epoch, self.runtime, self.folder = make, epoch, runtime, run.path / FOLDER
+        self.moments = moments(epochs)
+        device = runtime.device
+        self.noise = torch.randn(_PAIRS, latent, generator=runtime.generator("fixed noise"), device=device)
+        self.usual = diversity(genuine[:_PAIRS])
+        self.warned = False
+
+    def __call__(self) -> Mapping[str, float]:
+        """``diversity``: that of the samples over that of the genuine images."""
+        with self.runtime.inference():
+            images = self.make(self.noise).float().cpu()
+        if self.epoch() in self.moments:
+            keep(images[:SHOWN], self.folder / f"{self.epoch():06d}.png")
+        share = diversity(images) / max(self.usual, 1e-12)
+        if share < COLLAPSED and self.epoch() > 1 and not self.warned:
+            self.warned = True
+            self.runtime.warn(
+                f"Epoch {self.epoch()}: samples differ from each other by {share:.0%} of what genuine images do: the "
+                "generator may have collapsed. Another --loss, --diffaug color,translation or a lower --lr may help."
+            )
+        return {"diversity": share}
+
+
+def diversity(images: Tensor) -> float:
+    """Mean distance between two images of ``(n, C, H, W)``, n ≥ 2; root mean square over pixels."""
+    distances = torch.pdist(images.flatten(1).double())
+    return float(distances.mean()) / math.sqrt(images[0].numel())
+
+
+def keep(images: Tensor, target: Path) -> None:
+    """Images ``(n, C, H, W)`` in a row, as a PNG file."""
+    row = (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(2, 0, 3, 1).flatten(1, 2)  # (H, n W, C)
+    picture = Image.fromarray(row.squeeze(2).numpy() if row.shape[2] == 1 else row.numpy())
+    target.parent.mkdir(exist_ok=True)
+    with atomic_path(target) as temporary:
+        picture.save(temporary, format="PNG")
+
+
+def kept(folder: Path, width: int) -> dict[int, Tensor]:
+    """Epoch → images ``(n, C, H, W)`` in [0, 1], as :func:`keep` wrote them; ``width`` is that of an image."""
+    found = {}
+    for path in sorted(folder.glob("[0-9]*.png")):
+        with Image.open(path) as picture:
+            row = torch.from_numpy(np.array(picture)).float() / 255
+        row = row[:, :, None] if row.ndim == 2 else row
+        found[int(path.stem)] = torch.stack(torch.split(row, width, dim=1)).permute(0, 3, 1, 2)
+    return found
