@@ -143,7 +143,8 @@ def test_commands_and_loggers(install) -> None:
         "@hookimpl\ndef dlkit_epoch_ended(phase):\n    seen.append(phase)\n"
     )
     install("dlkit-mine", text)
-    assert list(registry().commands()) == ["hello"]
+    assert "hello" in registry().commands()
+    assert "mine" not in registry().commands()
     assert "command 'mine' takes a name" in reasons("dlkit-mine")[0]
     registry().hook.dlkit_epoch_ended(run=None, phase="one", metrics={})
     assert sys.modules["plug_dlkit_mine"].seen == ["one"]
