@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from dlkit.baselines import PCABaseline
+from dlkit.baselines import PCABaseline, spread
 from dlkit.baselines.quality import psnr
 from dlkit.metrics import Metrics, Row, Table
 from dlkit.quantize import Quantizer
 from dlkit.report import Picture
 
 if TYPE_CHECKING:
-    from dlkit.data import ImageData, Split
+    from dlkit.data import ImageData
     from dlkit.runtime import Runtime
 
 BITS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16)
@@ -43,7 +43,7 @@ def rate_distortion(technique: Any, data: ImageData, runtime: Runtime) -> tuple[
         data: ranges and PCA are fitted on ``data.train``, distortion is that of ``data.held_out``.
         runtime: where it is computed.
     """
-    train, held_out = _some(data.train, TRAIN_IMAGES, _TRAIN_VALUES), _some(data.held_out, IMAGES, _VALUES)
+    train, held_out = spread(data.train, TRAIN_IMAGES, _TRAIN_VALUES), spread(data.held_out, IMAGES, _VALUES)
     if not len(train) or not len(held_out):
         return ()
     images = held_out.pixels()
@@ -174,16 +174,6 @@ def _distortion(restored: Tensor, images: Tensor) -> tuple[float, float]:
     """Means over images of MSE and PSNR, both clipped to [0, 1]."""
     mse = (restored.clamp(0, 1) - images).double().square().flatten(1).mean(1)
     return float(mse.mean()), float(psnr(mse).mean())
-
-
-def _some(split: Split, most: int, values: int) -> Split:
-    """At most so many images, spread evenly, always the same."""
-    if not len(split):
-        return split
-    most = max(1, min(most, values // split.raw(torch.tensor([0])).numel()))
-    if len(split) <= most:
-        return split
-    return split.subset(torch.linspace(0, len(split) - 1, most).round().long())
 
 
 def rate_distortion_picture(metrics: Metrics) -> Picture | None:

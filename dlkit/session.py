@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from dlkit.settings import Settings
     from dlkit.technique import Technique
 
+TWO_WAY = frozenset({"encode", "decode"})
+"""Capabilities with which the core itself measures and draws codes."""
 SAMPLES = 48
 """So many training images are shown in the report."""
 
@@ -199,7 +202,8 @@ def conclude(run: Run, technique: Technique[Any], data: ImageData, runtime: Runt
     display.info("Evaluating")
     metrics = _figures(run, technique, data, runtime)
     run.save_evaluation(metrics, data.notices)
-    save_pictures(_pictures(technique, metrics, data, runtime), run.path / "plots")
+    pictures = chain(_pictures(technique, data, runtime), _code_pictures(run, technique, metrics, data, runtime))
+    save_pictures(pictures, run.path / "plots")
     write_report(run.path)
     return metrics
 
@@ -207,15 +211,15 @@ def conclude(run: Run, technique: Technique[Any], data: ImageData, runtime: Runt
 def _figures(run: Run, technique: Technique[Any], data: ImageData, runtime: Runtime) -> Metrics:
     """The technique's own figures, and what its capabilities let the core measure."""
     metrics = technique.evaluate(data, runtime)
-    if not {"encode", "decode"} <= capabilities_of(run):
+    if not capabilities_of(run) >= TWO_WAY:
         return metrics
     from dlkit.rate_distortion import rate_distortion  # scikit-learn: not before it is needed
 
     return dataclasses.replace(metrics, tables=(*metrics.tables, *rate_distortion(technique, data, runtime)))
 
 
-def _pictures(technique: Technique[Any], metrics: Metrics, data: ImageData, runtime: Runtime) -> Iterator[Picture]:
-    """Some training images, what the technique draws, then what the figures show."""
+def _pictures(technique: Technique[Any], data: ImageData, runtime: Runtime) -> Iterator[Picture]:
+    """Some training images, then what the technique draws."""
     from dlkit.report import plots  # matplotlib: what is wrong with a command is told sooner without
 
     shown = data.train.subset(torch.arange(min(SAMPLES, len(data.train))))
@@ -223,8 +227,21 @@ def _pictures(technique: Technique[Any], metrics: Metrics, data: ImageData, runt
     yield Picture("samples", "Samples", caption, plots.samples(shown.pixels(), shown.labels, data.spec.classes))
     if isinstance(technique, Illustrates):
         yield from technique.pictures(data, runtime)
+
+
+def _code_pictures(
+    run: Run, technique: Technique[Any], metrics: Metrics, data: ImageData, runtime: Runtime
+) -> Iterator[Picture]:
+    """What the core draws of codes that can be decoded; the plane of two units is kept for the report too."""
+    if not capabilities_of(run) >= TWO_WAY:
+        return
+    from dlkit.plane import make_plane, plane_picture, save_plane
     from dlkit.rate_distortion import rate_distortion_picture
 
+    plane = make_plane(technique, data, runtime)
+    if plane is not None:
+        save_plane(plane, run.path / "plots")
+        yield plane_picture(plane)
     curve = rate_distortion_picture(metrics)
     if curve is not None:
         yield curve

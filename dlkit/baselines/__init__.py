@@ -5,7 +5,7 @@ Each is a thin use of scikit-learn, SciPy or scikit-image, with the conventions 
 
 from dlkit.baselines.codes import code_metrics
 from dlkit.baselines.filters import best_filter
-from dlkit.baselines.limits import affordable
+from dlkit.baselines.limits import affordable, spread
 from dlkit.baselines.pca import PCABaseline
 from dlkit.baselines.probes import knn_accuracy, linear_probe_accuracy, wilson_interval
 from dlkit.baselines.quality import Quality, image_quality, quality_metrics
@@ -20,5 +20,6 @@ __all__ = [
     "knn_accuracy",
     "linear_probe_accuracy",
     "quality_metrics",
+    "spread",
     "wilson_interval",
 ]

@@ -127,3 +127,53 @@ def morph(
     display.text(f"The codes are {told['distance']:.3g} apart, at an angle of {told['angle']:.0f}°.")
     display.text("\n".join(f"Wrote {path}" for path in (told["strip"], *told["gifs"])))
     display.result({"run": opened_run.path, "a": start, "b": end, **told})
+
+
+@click.command("grid")
+@run_argument
+@click.option("--range", "span", metavar="LOW,HIGH[,LOW,HIGH]", help="Of the units, or of a plane's first and second "
+              "unit; by default where the training images' codes are.")  # fmt: skip
+@click.option("--size", type=click.IntRange(2, 100), metavar="N", help="Images in a row; by default 20 in a plane, 11 "
+              "in a traversal, 10 of a class.")  # fmt: skip
+@click.option("--units", type=click.IntRange(1, 64), default=8, show_default=True, metavar="N",
+              help="How many units of a larger code are traversed, the most variable first.")  # fmt: skip
+@click.option("--image", metavar="FILE", help="The image around which they vary; by default a held-out one.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of images of classes; by default the run's own.")
+@click.option("--out", metavar="FILE.png", help="The picture; by default in the run's folder grids/.")
+@DEVICE
+@output_flags
+def grid(
+    run: str,
+    runs: str,
+    span: str | None,
+    size: int | None,
+    units: int,
+    image: str | None,
+    seed: int | None,
+    out: str | None,
+    device: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Draw what the codes of RUN stand for.
+
+    A code of two units: the plane of decoded images. A larger code: each unit varied around an image. Without codes:
+    generated images of each class.
+    """
+    target = None if out is None else new_file(out, ".png")
+    from dlkit.grids import Grid, parse_ranges
+
+    display = make_display(quiet, as_json)
+    opened_run = opened(run, runs)
+    made = Grid(
+        opened_run,
+        display,
+        make_runtime(opened_run, device, display, seed),
+        size=size,
+        ranges=None if span is None else parse_ranges(span),
+        units=units,
+        image=None if image is None else user_path(image),
+    )
+    told = made.write(target)
+    display.text(f"Wrote {told['picture']}")
+    display.result({"run": opened_run.path, **told})

@@ -9,6 +9,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from dlkit.capabilities import commands_for
 from dlkit.cli.backbone_listing import describe_backbone, list_backbones
 from dlkit.discovery import KINDS, Registered, registry
 from dlkit.errors import UnknownBackbone, UsageError
@@ -91,6 +92,7 @@ def info(technique: str, backbone_arg: tuple[str, ...], image_size: str | None, 
             [
                 ("task", card.task),
                 ("can", f"{', '.join(facts['capabilities'])} (with default options)"),
+                ("used by", ", ".join(f"dlkit {verb}" for verb in facts["commands"]) or "dlkit predict, dlkit export"),
                 ("labels", f"needed ({', '.join(card.targets)})" if card.needs_labels else "not needed"),
                 ("options", f"{facts['options']}, see `dlkit train {card.name} --help`"),
                 ("from", f"{facts['distribution']} {facts['version']} ({facts['implementation']})"),
@@ -115,6 +117,7 @@ def _describe_backbone(
 
 def _facts(entry: Registered) -> dict[str, Any]:
     card = entry.card
+    capabilities = card.capabilities(card.options())
     return {
         "name": card.name,
         "summary": card.summary,
@@ -124,7 +127,8 @@ def _facts(entry: Registered) -> dict[str, Any]:
         "task": card.task,
         "needs_labels": card.needs_labels,
         "targets": list(card.targets) if card.needs_labels else [],
-        "capabilities": sorted(card.capabilities(card.options())),
+        "capabilities": sorted(capabilities),
+        "commands": commands_for(capabilities),
         "options": len(all_options(card)),
         "implementation": card.implementation,
         "distribution": entry.distribution,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from dlkit.metrics import Row
-from dlkit.report.style import BLUE, INK, PALETTE, styled
+from dlkit.report.style import BLUE, INK, PALE, PALETTE, styled
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @styled
@@ -45,3 +48,30 @@ def rate_distortion_curves(rows: Sequence[Row], jpeg: Sequence[Row]) -> Figure:
 
 def _column(rows: Sequence[Row], name: str) -> list[Any]:
     return [row[name] for row in rows]
+
+
+@styled
+def image_plane(whole: Tensor, count: int, x: Sequence[float], y: Sequence[float]) -> Figure:
+    """Images in a plane, over the values of two units.
+
+    Args:
+        whole: ``count × count`` images as one, ``(1 or 3, H, W)``.
+        count: images along a side.
+        x, y: the two units' values at the middles of the first and of the last image.
+    """
+    height, width = whole.shape[1:]
+    inches = min(14.0, max(7.0, width / 110))
+    figure = Figure(figsize=(inches, inches * height / width))
+    ax = figure.add_subplot()
+    pixels = whole.clamp(0, 1).permute(1, 2, 0).numpy()
+    half = [(high - low) / (count - 1) / 2 if count > 1 else 0.5 for low, high in (x, y)]
+    extent = (x[0] - half[0], x[1] + half[0], y[0] - half[1], y[1] + half[1])
+    ax.imshow(pixels[:, :, 0] if len(whole) == 1 else pixels, cmap="gray", vmin=0, vmax=1, extent=extent,
+              aspect="auto", interpolation="nearest")  # fmt: skip
+    ax.set_xticks([extent[0] + 2 * half[0] * place for place in range(1, count)], minor=True)
+    ax.set_yticks([extent[2] + 2 * half[1] * place for place in range(1, count)], minor=True)
+    ax.tick_params(which="minor", length=0)
+    ax.grid(which="minor", color=PALE, linewidth=0.5)  # where one image ends and the next begins
+    ax.set_xlabel("first unit")
+    ax.set_ylabel("second unit")
+    return figure

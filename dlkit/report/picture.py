@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 DPI = 150
 INDEX = "index.json"
+PLANE, PLANE_IMAGES = "plane.json", "plane-images.png"
+"""What the report's interactive plane of codes is made from (:mod:`dlkit.plane`), beside the pictures."""
 
 
 @dataclass(frozen=True)

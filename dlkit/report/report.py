@@ -13,6 +13,7 @@ from markupsafe import Markup
 from dlkit import __version__
 from dlkit.files import write_text
 from dlkit.report.figures import ARROWS, LEGEND, MARKS, clean
+from dlkit.report.plane_section import plane_section
 from dlkit.report.sections import (
     curves_section,
     data_section,
@@ -41,13 +42,16 @@ def write_report(run_path: Path) -> Path:
     """
     run = Run(run_path)
     pictures = pictures_section(run)
+    plane = plane_section(run, pictures)
+    apart = {"samples"} if plane is None else {"samples", "code-plane"}  # shown in sections of their own
     context = {
         "title": title_section(run),
         "metrics": metrics_section(run),
         "repeats": repeats_section(run),
         "tables": tables_section(run),
         "curves": curves_section(run),
-        "pictures": [picture for picture in pictures if picture.name != "samples"],
+        "plane": plane,
+        "pictures": [picture for picture in pictures if picture.name not in apart],
         "samples": [picture for picture in pictures if picture.name == "samples"],
         "data": data_section(run),
         "options": options_section(run),
