@@ -14,10 +14,13 @@ from dlkit_builtin.colorize.lab import rgb_to_lab
 
 if TYPE_CHECKING:
     from dlkit.data import Split
+    from dlkit.data.spec import DataSpec
     from dlkit.runtime import Runtime
 
 IMAGES = 5_000
 """At most so many images are looked at."""
+BATCH = 20
+"""So many at once: colours are compared in float64, in many steps."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +41,21 @@ class Colours:
     grey: bool
 
 
-def colours_of(split: Split, grid: int, runtime: Runtime) -> Colours:
-    """The colours of at most 5,000 of a split's images, always the same ones."""
+def colours_of(split: Split, spec: DataSpec, grid: int, runtime: Runtime) -> Colours:
+    """The colours of at most 5,000 of a split's images (fewer where they are large), always the same ones.
+
+    Args:
+        split: at least one image.
+        spec: of its images.
+        grid: side of the bins in which pixels are counted.
+        runtime: where that happens.
+    """
     encoding = SoftEncoding(grid, runtime.device)
     counts = torch.zeros(len(encoding.bins), dtype=torch.float64, device=runtime.device)
     sums = torch.zeros(3, 101, dtype=torch.float64, device=runtime.device)  # a, b and how many, by lightness
     grey = True
     with torch.inference_mode():
-        for batch in runtime.batches(some(split, IMAGES, runtime), 100):
+        for batch in runtime.batches(some(split, IMAGES, spec, runtime), BATCH):
             grey = grey and is_grey(batch.images)
             pixels = rgb_to_lab(batch.images).movedim(1, -1).flatten(0, -2)  # (N, 3)
             counts += encoding.nearest(pixels[:, 1:]).bincount(minlength=len(counts))
@@ -62,9 +72,9 @@ def is_grey(images: Tensor) -> bool:
     return bool((images == images[:, :1]).all())
 
 
-def some(split: Split, most: int, runtime: Runtime) -> Split:
-    """At most ``most`` images of a split, always the same, no more than memory has room for."""
-    count = affordable(most, (3, 1, 1) if len(split) == 0 else split.raw(torch.tensor([0])).shape[1:])
+def some(split: Split, most: int, spec: DataSpec, runtime: Runtime) -> Split:
+    """At most ``most`` images of a split, always the same; of large images fewer, which are as many pixels."""
+    count = affordable(most, spec.shape)
     if len(split) <= count:
         return split
     generator = runtime.generator("colours", split.name, device="cpu")

@@ -16,7 +16,7 @@ from dlkit.baselines import code_metrics
 from dlkit.baselines.quality import mean_and_interval, psnr
 from dlkit.metrics import Metric, Metrics
 from dlkit_builtin.colorize.bins import SoftEncoding, balancing_weights, gamut_bins, smoothed
-from dlkit_builtin.colorize.colours import Colours, colours_of, is_grey, some
+from dlkit_builtin.colorize.colours import BATCH, Colours, colours_of, is_grey, some
 from dlkit_builtin.colorize.lab import lab_to_rgb, rgb_to_lab
 from dlkit_builtin.colorize.measures import colourfulness, delta_e_2000, within
 
@@ -31,7 +31,6 @@ TRAIN_IMAGES = 500
 """At most so many training images: enough to see how much better than on held-out ones the model is."""
 GRID = 10
 """Of the bins by which rare colours are told, as in the paper, whatever the model's own."""
-BATCH = 50
 
 Method = Callable[[Tensor], Tensor]
 """Pixels ``(B, 3, H, W)`` → the same in other colours."""
@@ -64,12 +63,12 @@ class Figures:
 def evaluate(technique: Colorize, data: ImageData, runtime: Runtime) -> Metrics:
     """Colours of held-out and training images, then the code's worth where there are labels."""
     rows: list[Metric] = []
-    known = colours_of(data.train, GRID, runtime) if len(data.train) else None
+    known = colours_of(data.train, data.spec, GRID, runtime) if len(data.train) else None
     most = {data.held_out.name: (data.held_out, IMAGES)}
     if len(data.train) and data.held_out is not data.train:
         most["train"] = (data.train, TRAIN_IMAGES)
     for split, count in most.values():
-        rows += _rows(technique, some(split, count, runtime), known, runtime)
+        rows += _rows(technique, some(split, count, data.spec, runtime), known, runtime)
     return Metrics((*rows, *code_metrics(technique.encode, data, runtime)))
 
 
@@ -114,10 +113,14 @@ def _rows(technique: Colorize, split: Split, known: Colours | None, runtime: Run
 
 
 def _rarity(known: Colours | None, runtime: Runtime) -> Tensor:
-    """Weights of the bins, inverse to their share of the training images (Zhang et al. 2016, λ = 0), ``(Q,)``."""
+    """Weights of the bins, ``(Q,)``, by their share of the training images.
+
+    Those of the paper's loss (λ = ½). Its figure takes λ = 0, which few images cannot bear: a colour that occurs in
+    none of them would outweigh all others.
+    """
     bins = gamut_bins(GRID).to(runtime.device)
     counts = torch.ones(len(bins), device=bins.device) if known is None else known.counts
-    return balancing_weights(smoothed(counts, bins, GRID / 2).clamp(min=1e-9), 1.0)
+    return balancing_weights(smoothed(counts, bins, GRID / 2), 0.5)
 
 
 def _compare(
@@ -177,7 +180,7 @@ _MEASURES: tuple[tuple[str, str, Literal["higher", "lower"], str, Callable[[Figu
     ("delta_e", "ΔE (CIEDE2000)", "lower", "", lambda figures: _mean(figures.delta_e)),
     ("psnr", "PSNR", "higher", "", lambda figures: _mean(psnr(torch.from_numpy(figures.errors)).numpy())),
     ("auc", "AuC", "higher", "; area under the share of pixels within 0 to 150 units of ab", lambda f: _mean(f.within)),
-    ("auc_balanced", "AuC, rare colours weighted up", "higher", "; inversely to their frequency", _ratio),
+    ("auc_balanced", "AuC, rare colours weighted up", "higher", "; as in the loss of colour bins", _ratio),
     ("colourfulness", "colourfulness", "higher", "; beyond that of the true colours it is too much",
      lambda figures: _mean(figures.colourfulness)),
 )  # fmt: skip

@@ -13,8 +13,8 @@ from torch import Tensor
 from dlkit.report import Picture, plots
 from dlkit.report.style import INK, styled
 from dlkit_builtin.colorize.bins import gamut_bins
-from dlkit_builtin.colorize.colours import some
-from dlkit_builtin.colorize.evaluation import BATCH, recoloured
+from dlkit_builtin.colorize.colours import BATCH, some
+from dlkit_builtin.colorize.evaluation import recoloured
 from dlkit_builtin.colorize.lab import lab_to_rgb, rgb_to_lab
 from dlkit_builtin.colorize.measures import delta_e_2000
 
@@ -30,7 +30,7 @@ REACH = 110
 
 def pictures(technique: Colorize, data: ImageData, runtime: Runtime) -> Iterator[Picture]:
     """All pictures, of at most 500 held-out images."""
-    shown = some(data.held_out, IMAGES, runtime)
+    shown = some(data.held_out, IMAGES, data.spec, runtime)
     if not len(shown):
         return
     images = shown.pixels()

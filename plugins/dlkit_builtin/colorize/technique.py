@@ -121,7 +121,7 @@ class Colorize:
         if options.batch_norm and len(data.train) == 1:
             raise DataError("There is one training image; batch norm needs several.", "Leave --batch-norm out.")
         network = runtime.prepare(self.network)
-        self._learn_weights(colours_of(data.train, options.grid, runtime))
+        self._learn_weights(colours_of(data.train, self.spec, options.grid, runtime))
         encoding = SoftEncoding(options.grid, runtime.device) if options.mode == "bins" else None
         optimizer = runtime.optimizer(network.parameters(), options)
 
