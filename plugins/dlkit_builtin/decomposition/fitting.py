@@ -19,7 +19,6 @@ from sklearn.decomposition import (
     TruncatedSVD,
 )
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
 
 from dlkit_builtin.decomposition.rows import Rows, TrainingRows
 
@@ -28,12 +27,16 @@ WHOLE = {"pca": 50e6, "svd": 50e6, "ica": 50e6, "nmf": 5e6, "kmeans": 10e6, "spa
 is exact, seconds for what is iterated. Sparse coding is learned online (Mairal et al. 2009)."""
 ITERATIONS = {"ica": (400, 400), "nmf": (1000, 10), "kmeans": (300, 10), "sparse": (20, 5)}
 """Default iterations at once, and passes in batches."""
+NMF_IMAGES = 100_000
+"""Mini-batch NMF sees at least so many images: each update moves the parts a little only."""
 EIGH = 4_000
 """Up to so many values of an image a D × D matrix is decomposed rather than the images."""
 SPARE = 32
 """Incremental PCA carries so many components more than asked for, as what it cuts off it cannot take back."""
 ICA_VALUES = 50_000_000
 """ICA in batches rotates so many whitened values at most."""
+SMALL_BATCH = 256
+"""Images of an update, where more updates are better than larger ones."""
 FULL_RANK = 1e-6
 
 
@@ -83,6 +86,12 @@ def takes_batches(rows: TrainingRows, method: str, fit: str) -> bool:
     return not rows.in_memory or rows.values > WHOLE[method]
 
 
+def default_iterations(method: str, batches: bool, images: int) -> int:
+    """Where ``--iterations`` does not say."""
+    usual = ITERATIONS.get(method, (1, 1))[batches]
+    return max(usual, NMF_IMAGES // images) if method == "nmf" and batches else usual
+
+
 def fit(rows: TrainingRows, task: Task, *, batches: bool) -> Fitted:
     """Learn.
 
@@ -92,7 +101,7 @@ def fit(rows: TrainingRows, task: Task, *, batches: bool) -> Fitted:
     fits: dict[str, Callable[[TrainingRows, Task, bool], Fitted]] = {
         "pca": _pca, "svd": _svd, "ica": _ica, "nmf": _nmf, "kmeans": _kmeans, "sparse": _sparse,
     }  # fmt: skip
-    with warnings.catch_warnings(record=True) as caught, threadpool_limits(None):
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = fits[task.method](rows, task, batches)
     if any(issubclass(each.category, ConvergenceWarning) for each in caught) and task.method in ("ica", "nmf"):
@@ -116,7 +125,7 @@ def _exact(rows: TrainingRows, code: int) -> PCA:
 def _incremental(rows: TrainingRows, code: int, *, mirrored: bool = False) -> IncrementalPCA:
     kept = min(code + SPARE, rows.size, len(rows))
     made = IncrementalPCA(kept)
-    for batch in rows.batches("Incremental PCA", least=2 * kept, dtype=np.float64):
+    for batch in rows.batches("Incremental PCA", size=rows.large_batch(2 * kept), dtype=np.float64):
         # The mean of images and their negatives is exactly 0, so that the components are those of X itself.
         made.partial_fit(np.concatenate([batch, -batch]) if mirrored else batch, check_input=False)
     return made
@@ -130,7 +139,7 @@ def _svd(rows: TrainingRows, task: Task, batches: bool) -> Fitted:
         shares = made.explained_variance_ratio_[: task.code]
         return _linear(mean, made.components_[: task.code], made.components_[: task.code], shares)
     images = rows.whole()
-    total = float(np.square(images).sum())
+    total = max(float(np.square(images).sum()), 1e-12)
     if len(images) > rows.size:
         images = np.asarray(np.linalg.qr(images, mode="r"))  # X = QR has the V and S of R, which is D × D
     exact = "arpack" if task.code < min(images.shape) else "randomized"  # which draws all there is then
@@ -144,9 +153,10 @@ def _ica(rows: TrainingRows, task: Task, batches: bool) -> Fitted:
     spread = np.sqrt(pca.explained_variance_[: task.code])
     _check_rank(spread, task.code)
     whiten = pca.components_[: task.code] / spread[:, None]
-    white = np.concatenate([(batch - pca.mean_) @ whiten.T for batch in rows.batches("Whitening", dtype=np.float64)])
-    every = -(-white.size // ICA_VALUES)
-    made = FastICA(whiten=False, max_iter=task.iterations, random_state=task.seed).fit(white[::every])
+    parts = rows.batches("Whitening", size=rows.large_batch(), dtype=np.float64)
+    every = -(-len(rows) * task.code // ICA_VALUES)
+    white = np.concatenate([(part[::every] - pca.mean_) @ whiten.T for part in parts])
+    made = FastICA(whiten=False, max_iter=task.iterations, random_state=task.seed).fit(white)
     # Of a rotation the transpose is the inverse, so nothing has to be inverted.
     mixing = made.components_ @ (pca.components_[: task.code] * spread[:, None])
     return _linear(pca.mean_, mixing, made.components_ @ whiten)
@@ -161,9 +171,9 @@ def _check_rank(spread: Rows, code: int) -> None:
 def _nmf(rows: TrainingRows, task: Task, batches: bool) -> Fitted:
     """Lee and Seung 1999; coordinate descent (Cichocki and Phan 2009), in batches Lefèvre et al. 2011."""
     if batches:
-        size = rows.batch_size(2 * task.code)
-        made: Any = MiniBatchNMF(task.code, batch_size=size, random_state=task.seed)
-        for batch in rows.batches("Mini-batch NMF", passes=task.iterations, least=2 * task.code):
+        size = max(SMALL_BATCH, 2 * task.code)
+        made: Any = MiniBatchNMF(task.code, batch_size=min(size, len(rows)), random_state=task.seed)
+        for batch in rows.batches("Mini-batch NMF", size=size, passes=task.iterations):
             made.partial_fit(batch)
     else:
         made = NMF(task.code, init="nndsvda", max_iter=task.iterations, random_state=task.seed)
@@ -177,9 +187,10 @@ def _kmeans(rows: TrainingRows, task: Task, batches: bool) -> Fitted:
     """Lloyd 1982 with k-means++ (Arthur and Vassilvitskii 2007); in batches Sculley 2010."""
     if batches:
         made: Any = MiniBatchKMeans(task.code, n_init=3, random_state=task.seed)
-        for batch in rows.batches("Mini-batch k-means", passes=task.iterations, least=3 * task.code):
+        size = max(4 * SMALL_BATCH, 3 * task.code)
+        for batch in rows.batches("Mini-batch k-means", size=size, passes=task.iterations):
             made.partial_fit(batch)
-        mean = np.average(made.cluster_centers_, axis=0, weights=np.maximum(made.counts_, 1e-9))
+        mean = made.cluster_centers_.mean(0)  # any point among them will do
     else:
         images = rows.whole(np.float32)
         made = KMeans(task.code, n_init=10, max_iter=task.iterations, random_state=task.seed).fit(images)
@@ -198,19 +209,19 @@ def _sparse(rows: TrainingRows, task: Task, batches: bool) -> Fitted:
         made: Any = DictionaryLearning(task.code, max_iter=task.iterations, **given).fit(images - mean)
         return Fitted({"mean": mean, "atoms": made.components_})
     mean = _mean(rows)
-    made = MiniBatchDictionaryLearning(task.code, batch_size=min(256, len(rows)), **given)
-    for batch in rows.batches("Dictionary learning", passes=task.iterations):
-        for part in np.array_split(batch - mean, max(1, len(batch) // 256)):
-            made.partial_fit(part)
+    made = MiniBatchDictionaryLearning(task.code, batch_size=min(SMALL_BATCH, len(rows)), **given)
+    for batch in rows.batches("Dictionary learning", size=SMALL_BATCH, passes=task.iterations):
+        made.partial_fit(batch - mean)
     return Fitted({"mean": mean, "atoms": made.components_})
 
 
 def _mean(rows: TrainingRows) -> Rows:
     total = np.zeros(rows.size)
-    for batch in rows.batches("Mean image", dtype=np.float64):
+    for batch in rows.batches("Mean image", size=rows.large_batch(), dtype=np.float64):
         total += batch.sum(0)
     return (total / len(rows)).astype(np.float32)
 
 
 def _linear(mean: Rows, atoms: Rows, analysis: Rows, shares: Any = ()) -> Fitted:
-    return Fitted({"mean": mean, "atoms": atoms, "analysis": analysis}, tuple(float(share) for share in shares))
+    known = np.nan_to_num(np.asarray(shares, dtype=np.float64))  # 0 / 0 where all images are alike
+    return Fitted({"mean": mean, "atoms": atoms, "analysis": analysis}, tuple(known.tolist()))

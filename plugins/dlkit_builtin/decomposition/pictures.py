@@ -90,11 +90,12 @@ def _growing(technique: Decomposition, shown: Sample, which: Tensor) -> Picture:
     ordered = technique.options.method in ("pca", "svd")
     weight = codes.abs() * atoms.norm(dim=1)
     ranks = torch.arange(codes.shape[1]).expand_as(codes) if ordered else weight.argsort(1, True).argsort(1)
-    counts = [k for k in GROWING if k < technique.code] + [technique.code]
+    start = [] if technique.options.method in ("svd", "nmf") else [0]  # nothing at all is black there
+    counts = start + [k for k in GROWING if k < technique.code] + [technique.code]
     device = technique.network.model.atoms.device
-    rows = {f"{k}": technique.decode((codes * (ranks < k)).to(device)).cpu() for k in counts} | {
-        "image": shown.images[which]
-    }
+    rows = {
+        f"k = {k}" if k else "mean image": technique.decode((codes * (ranks < k)).to(device)).cpu() for k in counts
+    } | {"image": shown.images[which]}
     said = "the first k components" if ordered else f"the k {NAMES[technique.options.method]} that matter most to it"
     caption = f"Each image from {said}, for k as written at the left."
     return Picture("growing", "More and more of them", caption, plots.image_grid(list(rows.values()), list(rows)))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import click
+
 from dlkit.card import Card
 from dlkit.hookspecs import hookimpl
+from dlkit_builtin.decomposition.command import approximate
 from dlkit_builtin.decomposition.options import DecompositionOptions, capabilities
 
 DLKIT_API = 1
@@ -44,3 +47,9 @@ compared with.""",
 def dlkit_techniques() -> Iterable[Card]:
     """One technique."""
     return [DECOMPOSITION]
+
+
+@hookimpl
+def dlkit_commands() -> Iterable[click.Command]:
+    """A single picture's approximations."""
+    return [approximate]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Rows = NDArray[Any]
 
 BATCH_VALUES = 4_000_000
-"""A batch has so many values (32 MB in float64) unless the method needs more images."""
+"""A large batch has so many values (32 MB in float64) unless the method needs more images."""
 _CHUNK = 2_000
 LEAST = 256
 
@@ -66,22 +66,22 @@ class TrainingRows:
         pixels = self._split.pixels(indices)
         return np.ascontiguousarray(self._normalize(pixels).flatten(1).numpy())
 
-    def batch_size(self, least: int = 0) -> int:
-        """Images in a batch: at least ``least`` and 256, at most all."""
-        return min(len(self), max(least, LEAST, BATCH_VALUES // self.size))
+    def large_batch(self, least: int = 0) -> int:
+        """Images in a batch where larger is better and memory is the bound: at least ``least`` and 256."""
+        return max(least, LEAST, BATCH_VALUES // self.size)
 
     def sample(self, most: int) -> Rows:
         """At most ``most``, spread evenly, float32."""
         return self.some(torch.linspace(0, len(self) - 1, min(most, len(self))).round().long())
 
-    def batches(self, title: str, *, passes: int = 1, least: int = 0, dtype: Any = np.float32) -> Iterator[Rows]:
-        """All images in a random order, ``passes`` times, in batches of about the same size, at least ``least`` images
-        each; progress is shown.
+    def batches(self, title: str, *, size: int, passes: int = 1, dtype: Any = np.float32) -> Iterator[Rows]:
+        """All images in a random order, ``passes`` times, in batches of about the same size, ``size`` or more (all
+        where there are fewer); progress is shown.
 
         Yields:
             ``(n, D)``.
         """
-        count = max(1, len(self) // self.batch_size(least))
+        count = max(1, len(self) // size)
         generator = self._runtime.generator("decomposition", device="cpu")
         with self._progress(title, passes * len(self)) as bar:
             for _ in range(passes):

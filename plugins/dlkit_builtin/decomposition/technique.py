@@ -108,13 +108,13 @@ class Decomposition:
         Raises:
             DataError: more independent components than the images vary in.
         """
-        from dlkit_builtin.decomposition.fitting import ITERATIONS, RankError, Task, fit, takes_batches
+        from dlkit_builtin.decomposition.fitting import RankError, Task, default_iterations, fit, takes_batches
         from dlkit_builtin.decomposition.rows import TrainingRows
 
         start, method = time.monotonic(), self.options.method
         rows = TrainingRows(data.train, self.network.normalize, runtime)
         batches = takes_batches(rows, method, self.options.fit)
-        iterations = self.options.iterations or ITERATIONS.get(method, (1, 1))[batches]
+        iterations = self.options.iterations or default_iterations(method, batches, len(rows))
         self._say(f"Learning {self.code} {'centres' if method == 'kmeans' else 'components'} ({method}) "
                   + self._how(rows, batches), runtime, run)  # fmt: skip
         try:
