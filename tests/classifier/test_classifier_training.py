@@ -214,15 +214,15 @@ def test_a_resumed_training_ends_with_the_same_bits(
     chosen = options(dropout=0.2, checkpoint_every=Duration(1e-9), **given)
     whole, _ = train(tmp_path / "whole", data, chosen)
     with monkeypatch.context() as patch:
-        calls, update = [0], Classifier.update
+        calls, update = [0], Runtime.update
 
-        def crash(self: Classifier, *arguments: Any) -> Any:
+        def crash(self: Runtime, *arguments: Any) -> Any:
             calls[0] += 1
             if calls[0] == 6:
                 raise CrashError
             return update(self, *arguments)
 
-        patch.setattr(Classifier, "update", crash)
+        patch.setattr(Runtime, "update", crash)
         with pytest.raises(CrashError):
             train(tmp_path / "crashed", data, chosen)
     resumed, _ = train(tmp_path / "crashed", data, chosen)

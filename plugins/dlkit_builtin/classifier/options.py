@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from dlkit.options import LayerOptions, TrainOptions, option
-from dlkit.supervised.options import SupervisedOptions
+from dlkit.options import option
+from dlkit.supervised.options import ScratchOptions
 
 CONVOLUTIONAL = ("lenet", "cnn")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierOptions(TrainOptions, SupervisedOptions, LayerOptions):
+class ClassifierOptions(ScratchOptions):
     """Classifier"""
 
     net: Literal["mlp", "lenet", "cnn", "resnet"] = option(

@@ -13,19 +13,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Self
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dlkit.data.spec import LABEL_SAYS, DataSpec
 from dlkit.errors import DataError, UsageError
-from dlkit.layers import initialise, l1_penalty, limit_norm
+from dlkit.layers import initialise
 from dlkit.metrics import Metrics
 from dlkit.runtime import Normalize
-from dlkit.supervised.mixup import update_mixed
 from dlkit.supervised.objective import Inference, Objective, labelled
-from dlkit.supervised.sampling import sample_weights
-from dlkit.supervised.validation import validation
+from dlkit.supervised.training import fit_labels, normalises_batches
 from dlkit.technique import OutputKind, PhasePlan, State
 from dlkit_builtin.classifier.networks import build
 from dlkit_builtin.classifier.options import ClassifierOptions
@@ -34,7 +31,7 @@ if TYPE_CHECKING:
     from dlkit.data import ImageData, Split
     from dlkit.report import Picture
     from dlkit.run import Run
-    from dlkit.runtime import Batch, Runtime
+    from dlkit.runtime import Runtime
 
 PHASE = "train"
 
@@ -74,7 +71,7 @@ class Classifier:
         self.seconds: float | None = None  # of training
         self.network = Network(options, spec)
         initialise(self.network, options.init)
-        self.batch_norm = any(isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) for part in self.network.modules())
+        self.batch_norm = normalises_batches(self.network)
         if self.batch_norm and options.batch_size == 1:
             raise UsageError("Batch norm needs the statistics of several images, but --batch-size is 1.",
                              "Use a larger --batch-size.")  # fmt: skip
@@ -94,45 +91,10 @@ class Classifier:
             raise DataError("There is one labelled training image; batch norm needs several.", "Give more images.")
         self.network.objective.learn(train)
         network = runtime.prepare(self.network)
-        optimizer = runtime.optimizer(network.parameters(), options)
-
-        def step(batch: Batch) -> Mapping[str, Tensor]:
-            figures = self.update(batch, runtime, optimizer)
-            if options.max_norm is not None:
-                limit_norm(network, options.max_norm)
-            return figures
-
-        result = runtime.fit(
-            run,
-            phase=PHASE,
-            data=train,
-            options=options,
-            state={"network": network, "optimizer": optimizer},
-            step=step,
-            validate=validation(network, network.objective, data.val, runtime, self.loss),
-            independent=not self.batch_norm,
-            weights=sample_weights(options, train),
+        result = fit_labels(
+            network, network.objective, train, data.val, options, runtime, run, phase=PHASE, loss=self.loss
         )
         self.seconds = round(result.seconds, 3)
-
-    def update(self, batch: Batch, runtime: Runtime, optimizer: torch.optim.Optimizer) -> Mapping[str, Tensor]:
-        """One update on a batch, or on mixtures of its images: ``loss`` and, of unmixed classes, ``accuracy``."""
-        network, objective = self.network, self.network.objective
-        targets = objective.targets(batch)
-        if self.options.mixup > 0:
-            return update_mixed(
-                runtime, optimizer, network, self.loss, batch.images, targets, self.options.mixup,
-                finish=lambda loss: loss + l1_penalty(network, self.options),
-            )  # fmt: skip
-
-        def loss(images: Tensor, targets: Tensor) -> dict[str, Tensor]:
-            logits = network(images)
-            figures = {"loss": self.loss(logits, targets) + l1_penalty(network, self.options)}
-            if objective.target == "classes":
-                figures["accuracy"] = (logits.argmax(1) == targets).float().mean()
-            return figures
-
-        return runtime.update(optimizer, loss, batch.images, targets)
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The mean loss over labelled images, without penalties."""

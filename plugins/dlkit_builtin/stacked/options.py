@@ -11,11 +11,11 @@ from dlkit.supervised.options import ScratchOptions
 LEARNERS = {"autoencoder": "autoencoder", "denoising": "autoencoder", "rbm": "rbm"}
 """``--pretrain`` → the technique that teaches a layer without labels."""
 
-RATES = {"autoencoder": 1e-3, "denoising": 1e-3, "rbm": 0.05, "supervised": 1e-3}
+RATES = {"autoencoder": 3e-3, "denoising": 3e-3, "rbm": 0.05, "supervised": 1e-3}
 """``--pretrain`` → learning rate of its phases where the user names none."""
 
-REAL_RATE = 1e-3
-"""The same where the inputs are no probabilities, whatever learns from them."""
+RATES_OF_NUMBERS = RATES | {"autoencoder": 1e-3, "denoising": 1e-3}
+"""The same where a layer's inputs are no probabilities."""
 
 NOISE = "mask:0.25"
 
@@ -38,13 +38,12 @@ class StackedOptions(ScratchOptions):
     )  # fmt: skip
     pretrain_epochs: int = option(10, "Epochs of each layer.", min=1)
     pretrain_lr: float | None = option(
-        None,
-        "Learning rate of each layer; by default 0.05 for rbm on inputs in [0, 1], else 0.001.",
-        min=0,
-        exclusive=True,
-    )
+        None, "Learning rate of each layer; by default 0.003 for autoencoders (0.001 where a layer's inputs are not in "
+        "[0, 1]), 0.05 for rbm, 0.001 for supervised.", min=0, exclusive=True,
+    )  # fmt: skip
     head_epochs: int = option(10, "Epochs of the output layer alone, on the frozen features.", min=1)
-    head_lr: float | None = option(None, "Its learning rate; by default --lr.", min=0, exclusive=True, advanced=True)
+    head_lr: float = option(0.01, "Its learning rate.", min=0, exclusive=True)
+    batch_size: int = option(32, "Images per update.", min=1, group="Training")
     activation: Literal["relu", "leaky-relu", "elu", "gelu", "silu", "tanh", "sigmoid"] = option(
         "sigmoid", "Non-linearity of the hidden layers; rbm knows sigmoid only."
     )
@@ -65,7 +64,7 @@ class StackedOptions(ScratchOptions):
             raise ValueError(f"--noise {self.noise}: only --pretrain denoising corrupts, not {self.pretrain}")
         given = [flag for flag, value, default in (
             ("--pretrain-epochs", self.pretrain_epochs, 10), ("--pretrain-lr", self.pretrain_lr, None),
-            ("--head-epochs", self.head_epochs, 10), ("--head-lr", self.head_lr, None),
+            ("--head-epochs", self.head_epochs, 10), ("--head-lr", self.head_lr, 0.01),
         ) if value != default]  # fmt: skip
         if given and self.pretrain == "none":
             raise ValueError(f"{', '.join(given)}: --pretrain none trains all layers at once, by --epochs and --lr")

@@ -20,7 +20,7 @@ from dlkit.layerwise import LayerTask, vectors
 from dlkit.supervised.objective import known_rows, labelled
 from dlkit.supervised.training import fit_labels
 from dlkit_builtin.stacked.network import Network, weights_of
-from dlkit_builtin.stacked.options import LEARNERS, RATES, REAL_RATE, StackedOptions
+from dlkit_builtin.stacked.options import LEARNERS, RATES, RATES_OF_NUMBERS, StackedOptions
 
 if TYPE_CHECKING:
     from dlkit.data import ImageData, Split
@@ -72,7 +72,7 @@ class Pretraining:
     def head(self, train: Split, val: Split) -> None:
         """Step 4: train the output layer on what :meth:`layers` gave, by the labels that there are."""
         options = dataclasses.replace(
-            self.options, epochs=self.options.head_epochs, lr=self.options.head_lr or self.options.lr,
+            self.options, epochs=self.options.head_epochs, lr=self.options.head_lr,
             schedule_epochs=None,
         )  # fmt: skip
         head = nn.Sequential(nn.Flatten(), self.network.output)
@@ -108,7 +108,7 @@ class Pretraining:
     def _layer_options(self, *, binary: bool = True) -> StackedOptions:
         """The schedule's horizon is the phase's own, and what is not validated cannot be stopped early."""
         options = self.options
-        rate = options.pretrain_lr or (RATES[options.pretrain] if binary else REAL_RATE)
+        rate = options.pretrain_lr or (RATES if binary else RATES_OF_NUMBERS)[options.pretrain]
         changed = dataclasses.replace(options, epochs=options.pretrain_epochs, lr=rate, schedule_epochs=None)
         if options.pretrain == "supervised":
             return changed
