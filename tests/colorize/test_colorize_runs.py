@@ -88,7 +88,7 @@ def test_any_size(run: Path, mode: str, size: tuple[int, int]) -> None:
 
     spec = replace(open_run(str(run)).spec, height=size[0], width=size[1])
     card = registry().technique("colorize")
-    options = resolve(card, flags={"mode": mode, "batch_norm": True}).options
+    options = resolve(card, flags={"mode": mode}).options
     technique = card.load()(options, spec)
     for capability in card.capabilities(options):
         assert isinstance(technique, CAPABILITIES[capability])

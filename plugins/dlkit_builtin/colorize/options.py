@@ -37,6 +37,7 @@ class ColorizeOptions(TrainOptions, LayerOptions):
         None, "Predict colours at 1/N of the height and width, and scale them up: a power of 2. By default 1; of bins, "
         "the least that leaves 64 x 64 places at most.", min=1, max=64, advanced=True,
     )  # fmt: skip
+    batch_norm: bool = option(True, "Batch normalisation after each hidden layer, as in Zhang et al. 2016.")
     batch_size: int = option(16, "Images per update.", min=1, group="Training")
 
     def __post_init__(self) -> None:

@@ -98,8 +98,8 @@ class Colorize:
             )
         if options.batch_norm and options.batch_size == 1:
             raise UsageError(
-                "--batch-norm needs the statistics of several images, but --batch-size is 1.",
-                "Use a larger --batch-size, or leave --batch-norm out.",
+                "Batch norm needs the statistics of several images, but --batch-size is 1.",
+                "Use a larger --batch-size, or --no-batch-norm.",
             )
         self.options = options
         self.spec = spec
@@ -119,7 +119,7 @@ class Colorize:
         """
         options = self.options
         if options.batch_norm and len(data.train) == 1:
-            raise DataError("There is one training image; batch norm needs several.", "Leave --batch-norm out.")
+            raise DataError("There is one training image; batch norm needs several.", "Use --no-batch-norm.")
         network = runtime.prepare(self.network)
         self._learn_weights(colours_of(data.train, self.spec, options.grid, runtime))
         encoding = SoftEncoding(options.grid, runtime.device) if options.mode == "bins" else None
