@@ -49,6 +49,7 @@ class Run:
         plots/             pictures, with index.json
         codes/             codes of images, for `dlkit search` and `cluster`
         searches/, clusters/ what they find: pictures; tables and contact sheets
+        decoded/, generated/, morphs/, grids/  what the commands of these names make
         report.html        all of it on one page
         log.txt            what happened when
 
