@@ -6,8 +6,9 @@ so on. What the stack then says of an image is
     p(v, h¹, …, hᴸ) = p(v | h¹) p(h¹ | h²) … p(hᴸ⁻¹, hᴸ)
 
 with the machines' own conditionals on the way down and the top machine's joint distribution: images are drawn by Gibbs
-steps in the top machine and one way down. Each machine above the first replaces the one below's implicit p(h) by a
-better one, which raises a lower bound on log p(v) (section 4).
+steps in the top machine and one way down. Each machine above the first replaces the one below's implicit p(h) by one
+of its own; as far as that is the better one it raises a lower bound on log p(v) (section 4). What it must model are
+hidden states as they are drawn given images, which is what it learns from.
 """
 
 from __future__ import annotations
@@ -53,7 +54,10 @@ class Dbn(Boltzmann):
         train, val = data.train, data.val
         prepare: Prepare = self.stack.normalize
         for index, machine in enumerate(self.stack.machines):
-            learn(machine, train, self.options, runtime, run, phase=phase(index), held_out=val, prepare=prepare)
+            learn(
+                machine, train, self.options, runtime, run,
+                phase=phase(index), held_out=val, prepare=prepare,
+            )  # fmt: skip
             if machine is not self.stack.top:
                 train, val = (codes(machine, split, prepare, runtime) for split in (train, val))
                 prepare = nn.Identity()

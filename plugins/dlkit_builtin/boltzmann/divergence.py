@@ -2,7 +2,8 @@
 
 The gradient of log p(v) with respect to W is ⟨h vᵀ⟩ over the data less ⟨h vᵀ⟩ over the model. The second is estimated
 at the end of a Gibbs chain of k steps: one that starts at the data (CD-k), or one that went on through all updates so
-far (persistent CD). With D = (h⁺ᵀ v⁺ − h⁻ᵀ v⁻) / B, h the probabilities p(h = 1 | v) and v drawn,
+far (persistent CD). With D = (h⁺ᵀ v⁺ − h⁻ᵀ v⁻) / B, h the probabilities p(h = 1 | v) and v drawn, the
+data's v too where it is given as probabilities (grey values),
 
     ΔW ← μ ΔW + D − λ W        W ← W + η ΔW        likewise the biases, without λ
 
@@ -45,10 +46,11 @@ class Draws:
         """0 or 1 into ``out``, which may be ``probabilities`` itself."""
         if self.on_cpu:
             self.words.random_(-(2**63), None, generator=generator)
-            self.uniform.copy_(self.bits).add_(2**15).mul_(2**-16)
+            self.uniform.copy_(self.bits)  # −2¹⁵ … 2¹⁵ − 1
+            torch.sub(probabilities, self.uniform, alpha=2.0**-16, out=out).gt_(0.5)
         else:
             self.uniform.uniform_(generator=generator)
-        torch.lt(self.uniform, probabilities, out=out)
+            torch.lt(self.uniform, probabilities, out=out)
 
 
 @dataclass
@@ -66,6 +68,7 @@ class Workspace:
     hidden: Tensor
     mean: Tensor
     states: Tensor
+    data_draws: Draws
     visible_draws: Draws
     hidden_draws: Draws
 
@@ -106,16 +109,19 @@ class ContrastiveDivergence:
         self.workspaces: dict[int, Workspace] = {}
 
     def update(self, visible: Tensor, rate: float, generator: Generator) -> Mapping[str, Tensor]:
-        """One update from visible units ``(B, V)``; call it without gradients.
+        """One update from visible units ``(B, V)``; of Bernoulli units they are the probabilities of being on.
 
         Returns:
             ``reconstruction``: squared error per unit of the first reconstruction. With persistent chains, which
             reconstruct nothing, ``activity``: the mean of p(h = 1 | v).
         """
         space = self.workspaces.get(len(visible)) or self._workspace(len(visible))
-        space.v_data.copy_(visible)
+        if self.machine.gaussian:
+            space.v_data.copy_(visible)
+        else:
+            space.data_draws.toss(visible, generator, space.v_data)
         self._up(space.v_data, space.h_data)
-        figures = self._negative(space, generator)
+        figures = self._negative(space, visible, generator)
         # ∓: so that the one product below subtracts, and weighs the chains to as much as the data
         space.h_model.mul_(-space.count / len(space.mean))
         if self.options.sparsity is not None:
@@ -123,7 +129,7 @@ class ContrastiveDivergence:
         self._apply(space, rate)
         return figures
 
-    def _negative(self, space: Workspace, generator: Generator) -> Mapping[str, Tensor]:
+    def _negative(self, space: Workspace, visible: Tensor, generator: Generator) -> Mapping[str, Tensor]:
         """Run the chains, to v⁻ and p(h = 1 | v⁻)."""
         chains = self.state.get("chains")
         if chains is None:
@@ -138,7 +144,7 @@ class ContrastiveDivergence:
                 space.mean.sigmoid_()
             if step == 0:
                 figures = (
-                    {"reconstruction": torch.nn.functional.mse_loss(space.mean, space.v_data)}
+                    {"reconstruction": torch.nn.functional.mse_loss(space.mean, visible)}
                     if chains is None
                     else {"activity": space.h_data.mean()}
                 )
@@ -192,6 +198,7 @@ class ContrastiveDivergence:
             rows[hidden] if hidden != visible else torch.empty_like(rows[visible]),
             torch.empty(chains, visible, device=device),
             torch.empty(chains, hidden, device=device),
+            Draws(count, visible, device),
             Draws(chains, visible, device),
             Draws(chains, hidden, device),
         )

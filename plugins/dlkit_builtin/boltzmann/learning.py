@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from dlkit.data import Split
     from dlkit.layerwise import LayerTask
     from dlkit.options import TrainOptions
-    from dlkit.run import Run
     from dlkit.runtime import Batch, Runtime
+    from dlkit.runtime.phase import RunLike
 
 WATCHED = 1_000
 """So many images of each side are compared after an epoch."""
@@ -29,6 +29,9 @@ _SHARED = (
 )  # fmt: skip
 """Of another technique's training options, what contrastive divergence knows."""
 
+GAUSSIAN_RATE = 1 / 50
+"""Of the learning rate, with Gaussian units: "one or two orders of magnitude smaller" (Hinton 2010, section 13.2)."""
+
 Prepare = Callable[[Tensor], Tensor]
 
 
@@ -37,7 +40,7 @@ def learn(
     inputs: Split,
     options: DivergenceOptions,
     runtime: Runtime,
-    run: Run,
+    run: RunLike,
     *,
     phase: str,
     held_out: Split | None = None,
@@ -54,11 +57,13 @@ def learn(
         prepare: the batch's images → inputs of the machine.
     """
     machine.start_from(*statistics(inputs, prepare, runtime), len(inputs))
+    share = GAUSSIAN_RATE if machine.gaussian else 1.0
     divergence = ContrastiveDivergence(machine, options, runtime.generator("chains", phase))
 
     def step(batch: Batch) -> Mapping[str, Tensor]:
         with torch.no_grad():
-            return divergence.update(machine.units(prepare(batch.images)), runtime.learning_rate, runtime.rng)
+            units = machine.units(prepare(batch.images))
+            return divergence.update(units, runtime.learning_rate * share, runtime.rng)
 
     def validate() -> Mapping[str, float]:
         return watch(machine, inputs, held_out, prepare, runtime) if held_out is not None else {}
@@ -103,11 +108,11 @@ def watch(machine: Machine, inputs: Split, held_out: Split, prepare: Prepare, ru
     return {"reconstruction": float(errors[1]), "free_energy_gap": float(energies[1] - energies[0])}
 
 
-def learn_layer(inputs: Split, task: LayerTask, runtime: Runtime, run: Run) -> nn.Linear:
+def learn_layer(inputs: Split, task: LayerTask, runtime: Runtime, run: RunLike) -> nn.Linear:
     """A :class:`dlkit.layerwise.LayerLearner`: W and c of a machine, as h = σ(W x + c).
 
-    Inputs that are no probabilities get Gaussian units; their mean and scale are folded into W and c. Rates of 0.05
-    (Gaussian: 0.001) with momentum 0.5 are usual. The update is CD-1 whatever the optimizer named.
+    Inputs that are no probabilities get Gaussian units; their mean and scale are folded into W and c. A rate of
+    0.05 is usual. The update is CD-1 whatever the optimizer named.
 
     Raises:
         UsageError: another activation than the sigmoid; noise.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dlkit.options import TrainOptions, option
+from dlkit.options.values import Schedule
 
 HIDDEN = 500
 """Hidden units by default, or twice the pixel values where these are fewer."""
@@ -25,9 +26,16 @@ class DivergenceOptions(TrainOptions):
     )
     sparsity_cost: float = option(0.1, "How strongly --sparsity pulls.", min=0, exclusive=True, advanced=True)
     batch_size: int = option(20, "Images per update.", min=1, group="Training")
-    lr: float = option(0.05, "Learning rate; Gaussian visible units need about 0.001.", min=0, exclusive=True,
-                       group="Training")  # fmt: skip
-    momentum: float = option(0.5, "Momentum of the update.", min=0, max=1, group="Training")
+    lr: float = option(
+        0.05, "Learning rate; machines with Gaussian units take a fiftieth of it.", min=0, exclusive=True,
+        group="Training",
+    )  # fmt: skip
+    momentum: float = option(0.9, "Momentum of the update.", min=0, max=1, group="Training")
+    epochs: int = option(50, "Passes over the training images; of each layer.", min=1, group="Training")
+    schedule: Schedule = option(
+        Schedule("cosine"), "Learning rate over time: constant, step:30, exponential:0.97, sqrt, inverse, exp, cosine, "
+        "one-cycle.", group="Training", metavar="NAME[:X]",
+    )  # fmt: skip
     weight_decay: float = option(1e-4, "L2 penalty on the weights, not on the biases.", min=0, group="Training")
     optimizer: Literal["sgd"] = option(
         "sgd", "A Boltzmann machine makes its own update, that of sgd with momentum.", group="Training",
@@ -36,7 +44,7 @@ class DivergenceOptions(TrainOptions):
 
     def __post_init__(self) -> None:
         if self.clip is not None or self.accumulate > 1:
-            raise ValueError("--clip and --accumulate: a Boltzmann machine's update is not made by an optimizer")
+            raise ValueError("--clip and --accumulate: a Boltzmann machine's update has no gradient to clip or add up")
 
 
 @dataclass(frozen=True, kw_only=True)

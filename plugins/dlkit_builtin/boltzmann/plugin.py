@@ -36,8 +36,8 @@ else by annealed importance sampling, beside a model of independent pixels.""",
     learns_layers="dlkit_builtin.boltzmann.learning:learn_layer",
     examples=(
         "dlkit train rbm",
-        "dlkit train rbm --persistent --cd 5 --hidden 20",
-        "dlkit train rbm --visible gaussian --lr 0.001 --data fashion-mnist",
+        "dlkit train rbm --persistent --cd 5 --lr 0.02",
+        "dlkit train rbm --visible gaussian --data fashion-mnist",
     ),
 )
 
