@@ -3,7 +3,7 @@
 Each digit is turned by an angle drawn uniformly from 0 to 2π. A stack of denoising autoencoders, trained greedily
 without labels on the training images, gives a code; the same linear SVM learns from raw pixels, from PCA of the code's
 size and from the code, its C chosen for each of them on the same validation images. Goals: the code's error is at least
-10 points below that of raw pixels, and below that of PCA (Vincent et al. 2010, table 3: raw 43.47 %, three denoising
+10 points below that of raw pixels, and below that of PCA (published, Vincent et al. 2010: raw 43.5 %, three denoising
 layers 10.0 %, at the paper's size with tuned layers).
 
     python benchmarks/rotated_mnist.py [--data mnist] [--scale 0.5] [--seeds 3] [--set KEY=VALUE …]

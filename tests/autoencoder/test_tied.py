@@ -15,6 +15,7 @@ from small_autoencoders import new_run, options, pixels, runtime, small, spec
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+import dlkit
 from dlkit.data import load_data
 from dlkit.export import export
 from dlkit.options import DataOptions
@@ -145,3 +146,18 @@ def test_an_export_of_a_conv_net_and_of_plain_weights(tmp_path: Path) -> None:
 def test_what_the_code_activation_does_to_the_spec_is_nothing() -> None:
     technique = Autoencoder(options(**DENSE), spec())
     assert 0 <= technique.encode(pixels()).min() <= technique.encode(pixels()).max() <= 1
+
+
+def test_a_constrained_run_is_a_backbone(shapes_npz: Path, tmp_path: Path) -> None:
+    """Its encoder feeds other techniques, whose copies of it keep the tied weights."""
+    given: dict[str, Any] = {"data": shapes_npz, "runs": tmp_path, "threads": 1}
+    layers: dict[str, Any] = {"layers": (9,), "code": 6, "greedy": True, "greedy_epochs": 1, "epochs": 1}
+    model = dlkit.train("autoencoder", **given, **layers, tied=True, sparse="kl:0.1", contractive=True)
+    assert {row.name for row in model.metrics} >= {
+        "mean_activation",
+        "active_units",
+        "jacobian_norm",
+        "relative_jacobian",
+    }
+    features = dlkit.train("features", **given, backbone=f"run:{model.run.path}")
+    assert features.predict(pixels(3))["probabilities"].shape == (3, 3)

@@ -5,7 +5,7 @@ With z = f(x) the code of an image x of n pixel values, and Z units:
     kl:ρ    β Σⱼ KL(ρ ‖ ρ̂ⱼ),  KL = ρ log ρ/ρ̂ⱼ + (1 − ρ) log (1 − ρ)/(1 − ρ̂ⱼ)     Ng 2011, section 3
             ρ̂ⱼ the mean of zⱼ over the images of a batch
     l1      λ Σⱼ |zⱼ|, mean over images
-    contractive  λ/n ‖∂f/∂x‖²_F, mean over images                                 Rifai et al. 2011, equations 1 and 2
+    contractive  λ/n ‖∂f/∂x‖²_F, mean over images                                 Rifai et al. 2011, equation 1
 
 Sums over pixels are means here, as the reconstruction error is: λ of the contraction is what it is in the paper,
 where both are sums. Sums over code units stay sums.
@@ -56,7 +56,7 @@ def closed_form(encoder: nn.Module, unit: str) -> bool:
 def squared_jacobian(encoder: nn.Module, unit: str, code: Tensor, inputs: Tensor, probes: Tensor | None) -> Tensor:
     """‖∂f/∂x‖²_F for each image: exactly where :func:`closed_form` says so, else an unbiased estimate of it.
 
-    Of one layer z = s(a), a = W x + b it is Σⱼ s'(aⱼ)² ‖Wⱼ‖² (Rifai et al. 2011, section 2, of the sigmoid). Else it
+    Of one layer z = s(a), a = W x + b it is Σⱼ s'(aⱼ)² ‖Wⱼ‖² (Rifai et al. 2011, of the sigmoid). Else it
     is ‖vᵀ ∂f/∂x‖² for random signs v, whose mean is the norm (Hutchinson 1990): one vector-Jacobian product whatever
     the size of the code. It is exact where the gradients of different code units are at right angles.
 
