@@ -74,9 +74,11 @@ def test_without_pretraining_it_is_a_plain_loop_to_the_bit(tmp_path: Path, unval
 
 
 def test_each_layer_learns_from_the_frozen_ones_below(tmp_path: Path, data: ImageData, learner: Learner) -> None:
-    technique, run = train(tmp_path, data, options(pretrain="denoising", noise="mask:0.4", layers=(12, 8, 6)))
+    technique, run = train(
+        tmp_path, data, options(pretrain="denoising", noise="gaussian", noise_level=0.4, layers=(12, 8, 6))
+    )
     assert [(task.phase, task.units, task.noise) for task in learner.tasks] == [
-        ("layer-1", 12, "mask:0.4"), ("layer-2", 8, "mask:0.4"), ("layer-3", 6, "mask:0.4")]  # fmt: skip
+        ("layer-1", 12, "gaussian:0.4"), ("layer-2", 8, "gaussian:0.4"), ("layer-3", 6, "gaussian:0.4")]  # fmt: skip
     pixels = data.train.pixels().flatten(1)
     below = pixels
     for inputs, linear in zip(learner.inputs, learner.learned, strict=True):
@@ -193,7 +195,7 @@ def test_schedules_end_with_each_phase(tmp_path: Path, data: ImageData, learner:
     ("given", "words"),
     [
         ({"pretrain": "rbm", "activation": "relu"}, "sigmoid"),
-        ({"pretrain": "rbm", "noise": "mask:0.5"}, "--noise"),
+        ({"pretrain": "rbm", "noise_level": 0.5}, "--noise-level"),
         ({"pretrain": "none", "pretrain_epochs": 3, "head_lr": 0.1}, "--pretrain-epochs, --head-lr"),
         ({"layers": ()}, "--layers"),
     ],

@@ -17,8 +17,6 @@ RATES = {"autoencoder": 3e-3, "denoising": 3e-3, "rbm": 0.05, "supervised": 1e-3
 RATES_OF_NUMBERS = RATES | {"autoencoder": 1e-3, "denoising": 1e-3}
 """The same where a layer's inputs are no probabilities."""
 
-NOISE = "mask:0.25"
-
 
 @dataclass(frozen=True, kw_only=True)
 class StackedOptions(ScratchOptions):
@@ -32,10 +30,11 @@ class StackedOptions(ScratchOptions):
         "denoising", "What each layer learns by before the next one is put on top: as an autoencoder, one that gets "
         "corrupted inputs, a Boltzmann machine, from labels with an output layer of its own, or not at all.",
     )  # fmt: skip
-    noise: str = option(
-        NOISE, "How --pretrain denoising corrupts each layer's inputs, as --denoise of the autoencoder takes it.",
-        metavar="KIND:X",
+    noise: Literal["mask", "salt-pepper", "gaussian", "speckle"] = option(
+        "mask", "How --pretrain denoising corrupts each layer's inputs: sets some to 0; or to 0 and 1, half each; adds "
+        "Gaussian noise; multiplies by it.",
     )  # fmt: skip
+    noise_level: float = option(0.25, "Share of the inputs that are set, or σ of the noise.", min=0, max=1)
     pretrain_epochs: int = option(10, "Epochs of each layer.", min=1)
     pretrain_lr: float | None = option(
         None, "Learning rate of each layer; by default 0.003 for autoencoders (0.001 where a layer's inputs are not in "
@@ -60,8 +59,8 @@ class StackedOptions(ScratchOptions):
                 f"--activation {self.activation}: the units of a Boltzmann machine are sigmoid; --pretrain rbm "
                 "needs --activation sigmoid"
             )
-        if self.noise != NOISE and self.pretrain != "denoising":
-            raise ValueError(f"--noise {self.noise}: only --pretrain denoising corrupts, not {self.pretrain}")
+        if (self.noise, self.noise_level) != ("mask", 0.25) and self.pretrain != "denoising":
+            raise ValueError(f"--noise and --noise-level: only --pretrain denoising corrupts, not {self.pretrain}")
         given = [flag for flag, value, default in (
             ("--pretrain-epochs", self.pretrain_epochs, 10), ("--pretrain-lr", self.pretrain_lr, None),
             ("--head-epochs", self.head_epochs, 10), ("--head-lr", self.head_lr, 0.01),

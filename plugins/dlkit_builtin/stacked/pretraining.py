@@ -89,7 +89,7 @@ class Pretraining:
             units=linear.out_features,
             activation=options.activation,
             options=self._layer_options(binary=binary),
-            noise=options.noise if options.pretrain == "denoising" else None,
+            noise=f"{options.noise}:{options.noise_level}" if options.pretrain == "denoising" else None,
             binary=binary,
         )
         learned = learn(inputs, task, self.runtime, self.run)
