@@ -258,7 +258,9 @@ def _changed(run: Run, changes: Mapping[str, object]) -> Settings:
     """The run's settings with the changed options, and the horizon of its schedule kept unless it is restated."""
     before = run.settings
     planned = getattr(before.options, "epochs", None)
-    done = max((row.get("epoch", 0) for row in run.metrics()), default=0)
+    reached = {row.get("phase"): row.get("epoch", 0) for row in run.metrics()}
+    # A phase with more epochs than --epochs is about has an option of its own for them.
+    done = max((epoch for epoch in reached.values() if epoch <= (planned or 0)), default=0)
     if "schedule" in changes:
         changes = {"schedule_epochs": changes.get("epochs", planned), **changes}
     elif "epochs" in changes:

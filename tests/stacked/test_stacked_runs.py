@@ -92,3 +92,15 @@ def test_several_labels_and_numbers(tmp_path: Path, shapes_npz: Path, labels: st
                         pretrain_epochs=1, head_epochs=1, labels=40, threads=1)  # fmt: skip
     first = model.metrics[0]
     assert "before fine-tuning" in first.baselines
+
+
+def test_more_epochs_are_more_of_the_last_phase(tmp_path: Path, shapes_npz: Path) -> None:
+    """Also where the phases before it had more of them already."""
+    words = ["train", "stacked", "--data", str(shapes_npz), "--layers", "8", "--pretrain-epochs", "4", "--head-epochs",
+             "1", "--threads", "1", "--runs", str(tmp_path), "--quiet"]  # fmt: skip
+    assert main([*words, "--epochs", "2"]) == 0
+    assert main([*words, "--epochs", "3"]) == 0
+    run, whole = Run(tmp_path / "stacked" / "shapes-001"), Run(tmp_path / "stacked" / "shapes-002")
+    assert main(["resume", str(run.path), "--epochs", "3", "--quiet"]) == 0
+    ours, theirs = (each.load_technique().state().tensors for each in (run, whole))
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
