@@ -185,7 +185,7 @@ def rate_distortion_picture(metrics: Metrics) -> Picture | None:
         return None
     rows, jpeg = tables[CODES].rows, tables[JPEG].rows if JPEG in tables else ()
     caption = (
-        "How close images are that come back from codes of so many bytes (the bits of a unit beside the marks). "
+        "How close images are that come back from codes of so many bytes (below the marks: the bits of a unit). "
         f"{tables[CODES].note}"
     )
     return Picture("rate-distortion", "Rate and distortion", caption, rate_distortion_curves(rows, jpeg))

@@ -14,10 +14,13 @@ from dlkit.report.style import BLUE, INK, PALE, PALETTE, styled
 if TYPE_CHECKING:
     from torch import Tensor
 
+_NAMED = (1, 2, 3, 4, 6, 8, 12, 16)
+"""Bits that stand below their marks."""
+
 
 @styled
 def rate_distortion_curves(rows: Sequence[Row], jpeg: Sequence[Row]) -> Figure:
-    """PSNR over bytes per image: the code and PCA by bits, JPEG by quality.
+    """PSNR over bytes per image: the code and PCA by bits, JPEG by quality as far as they go.
 
     Args:
         rows: ``bits``, ``bytes per image``, ``PSNR (dB)``, ``PCA PSNR (dB)``.
@@ -28,12 +31,17 @@ def rate_distortion_curves(rows: Sequence[Row], jpeg: Sequence[Row]) -> Figure:
     sizes, own = _column(rows, "bytes per image"), _column(rows, "PSNR (dB)")
     ax.plot(sizes, own, "o-", color=BLUE, markersize=4, label="this code", zorder=3)
     for row, size, value in zip(rows, sizes, own, strict=True):
-        ax.annotate(str(row["bits"]), (size, value), (0, 6), textcoords="offset points", ha="center", fontsize=7)
-    ax.plot(sizes, _column(rows, "PCA PSNR (dB)"), "s-", color=PALETTE[1], markersize=3.5, label="PCA")
+        if row["bits"] in _NAMED:
+            ax.annotate(str(row["bits"]), (size, value), (0, -11), textcoords="offset points", ha="center", fontsize=7)
+    other = _column(rows, "PCA PSNR (dB)")
+    ax.plot(sizes, other, "s-", color=PALETTE[1], markersize=3.5, label="PCA")
+    lowest, highest = min(own + other), max(own + other)
     if jpeg:
         decibels = _column(jpeg, "PSNR (dB)")
         ax.plot(_column(jpeg, "bytes of data"), decibels, "^-", color=PALETTE[2], markersize=3.5, label="JPEG, data")
         ax.plot(_column(jpeg, "bytes of the file"), decibels, ":", color=PALETTE[2], label="JPEG, whole file")
+        lowest, highest = min(lowest, *decibels), max(highest, min(decibels) + 2)
+    ax.set_ylim(lowest - 1.5, highest + 1)  # JPEG gets much better with many more bytes, which is not the question
     ax.set_xscale("log", base=2)
     ax.xaxis.set_major_locator(LogLocator(base=2, numticks=12))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
