@@ -22,7 +22,7 @@ def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def penalty(kl: Tensor, free_bits: float) -> Tensor:
-    """What the loss has in place of the KL divergence: Σⱼ max(λ, mean over images of KLⱼ) (Kingma et al. 2016, eq. 15).
+    """The KL divergence as the loss has it: Σⱼ max(λ, mean over images of KLⱼ) (Kingma et al. 2016, "free bits").
 
     Args:
         kl: ``(B, Z)``.

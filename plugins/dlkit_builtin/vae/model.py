@@ -87,16 +87,16 @@ class Network(nn.Module):
             Activations ``(B, K, C, H, W)``; mean and log variance of q(z|x, y), ``(B, K, Z)``; log p(y|x) up to the
             gap of the bound, ``(B, K)``: Bayes' rule with the ELBO in place of log p(x|y), at the mean code.
         """
-        count, classes = len(images), self.classes
-        shape = (count, classes, *images.shape[1:])
-        repeated = images.unsqueeze(1).expand(shape).flatten(0, 1)
-        condition = torch.eye(classes, device=images.device).repeat(count, 1)
+        classes, each = self.classes, (-1, self.classes)
+        repeated = images.unsqueeze(1).expand(-1, classes, -1, -1, -1).flatten(0, 1)
+        condition = torch.eye(classes, device=images.device).repeat(images.shape[0], 1)
         mean, log_variance = self.posterior(repeated, condition)
         activations = self.decoder(mean, condition).float()
         elbo = self.log_likelihood(activations, repeated) - kl_divergence(mean, log_variance).sum(1)
-        joint = elbo.view(count, classes) + self.class_shares.clamp_min(1e-12).log()
-        units = (count, classes, mean.shape[1])
-        return activations.view(shape), mean.view(units), log_variance.view(units), torch.log_softmax(joint, 1)
+        joint = elbo.view(each) + self.class_shares.clamp_min(1e-12).log()
+        by_class = (values.unflatten(0, each) for values in (activations, mean, log_variance))
+        activations, mean, log_variance = by_class
+        return activations, mean, log_variance, torch.log_softmax(joint, 1)
 
 
 class Inference(nn.Module):

@@ -12,6 +12,12 @@ from dlkit.options import LayerOptions, TrainOptions, option
 class VaeOptions(TrainOptions, LayerOptions):
     """Variational autoencoder"""
 
+    epochs: int = option(50, "Passes over the training images.", min=1, group="Training")
+    lr: float = option(2e-3, "Learning rate.", min=0, exclusive=True, group="Training")
+    init: Literal["he", "xavier", "gaussian"] = option(
+        "xavier", "Weights at the start: He et al. 2015, Glorot and Bengio 2010, or Gaussian with σ = 0.01. He's make "
+        "small codes loud, and the decoder then learns less between them.", advanced=True,
+    )  # fmt: skip
     net: Literal["dense", "conv"] = option("dense", "Fully connected or convolutional networks.")
     layers: tuple[int, ...] | None = option(
         None, "Units of the encoder's hidden layers, or channels of its stages; the decoder mirrors them. "
@@ -35,7 +41,7 @@ class VaeOptions(TrainOptions, LayerOptions):
         0.0, "Epochs over which the weight of the KL divergence grows from 0 to --beta.", min=0, metavar="EPOCHS"
     )
     free_bits: float = option(
-        0.0, "Nats per code unit up to which its mean KL divergence costs nothing (Kingma et al. 2016, section C.8).",
+        0.0, "Nats per code unit up to which its mean KL divergence costs nothing (Kingma et al. 2016).",
         min=0, metavar="NATS",
     )  # fmt: skip
     nll_samples: int = option(

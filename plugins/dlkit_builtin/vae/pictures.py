@@ -11,7 +11,7 @@ from torch import Tensor
 from dlkit.baselines import PCABaseline
 from dlkit.report import Picture, plots
 from dlkit_builtin.vae.bound import ACTIVE, unit_activity
-from dlkit_builtin.vae.evaluation import Sample, sample
+from dlkit_builtin.vae.measuring import Sample, sample, some
 from dlkit_builtin.vae.plots import parts, units
 
 if TYPE_CHECKING:
@@ -28,15 +28,15 @@ POINTS = 3_000
 def pictures(technique: Vae, data: ImageData, runtime: Runtime) -> Iterator[Picture]:
     """Samples; then of held-out images all the others."""
     yield _samples(technique, runtime)
-    held_out = sample(technique, data.held_out, runtime, most=POINTS)
-    if not len(held_out.images):
+    if not len(data.held_out):
         return
+    held_out = sample(technique, some(data.held_out, POINTS, runtime), runtime)
     yield _reconstructions(held_out)
     yield _code_space(technique, held_out, data)
     yield _units(held_out)
     splits = {data.held_out.name: held_out}
     if data.held_out is not data.train and len(data.train):
-        splits["train"] = sample(technique, data.train, runtime, most=POINTS)
+        splits["train"] = sample(technique, some(data.train, POINTS, runtime), runtime)
     yield _parts(splits)
 
 
@@ -46,7 +46,7 @@ def _samples(technique: Vae, runtime: Runtime) -> Picture:
     classes = technique.spec.classes[:CLASSES] if technique.network.classes else ()
     with runtime.inference():
         if not classes:
-            rows = technique.generate(ROWS * COLUMNS, generator).float().cpu().chunk(ROWS)
+            rows = list(technique.generate(ROWS * COLUMNS, generator).float().cpu().chunk(ROWS))
             caption = "Images that the decoder makes of codes drawn from a standard normal; none is of the data."
             return Picture("generated", "Samples", caption, plots.image_grid(rows, [""] * ROWS))
         codes = technique.noise(COLUMNS, generator)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import torch
 from sklearn.decomposition import PCA
 from torch import Tensor
@@ -23,30 +26,27 @@ class Pixels:
 
     def __init__(self, images: Tensor, labels: Tensor | None, *, gaussian: bool) -> None:
         self.gaussian = gaussian
-        given = torch.zeros(len(images), dtype=torch.int64) if labels is None else labels
         self._whole = self._fit(images)
-        self._models = {label: self._fit(images[given == label]) for label in given.unique().tolist()}
+        told = set() if labels is None else set(labels.tolist())
+        self._models = {label: self._fit(images[labels == label]) for label in told}
 
     def log_likelihood(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """Images ``(N, C, H, W)`` and, where the class is told, ``(N,)`` → ``(N,)`` in nats."""
-        given = torch.zeros(len(images), dtype=torch.int64) if labels is None else labels
+        if labels is None:
+            return self._whole(images)
         result = torch.zeros(len(images))
-        for label in given.unique().tolist():
-            first, second = self._models.get(label, self._whole)
-            chosen = images[given == label]
-            if self.gaussian:
-                normal = torch.distributions.Normal(first, second)
-                result[given == label] = normal.log_prob(chosen).flatten(1).sum(1)
-            else:
-                result[given == label] = bernoulli_log_likelihood(first.expand_as(chosen), chosen)
+        for label in set(labels.tolist()):
+            result[labels == label] = self._models.get(label, self._whole)(images[labels == label])
         return result
 
-    def _fit(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (twice), or means and standard deviations; ``(C, H, W)``."""
+    def _fit(self, images: Tensor) -> Callable[[Tensor], Tensor]:
+        """A distribution as its log likelihood, ``(n, C, H, W)`` → ``(n,)``."""
         if self.gaussian:
-            return images.mean(0), images.var(0, correction=0).sqrt().clamp_min(GREY)
+            mean, deviation = images.mean(0), images.std(0, correction=0).clamp_min(GREY)
+            constant = (deviation.log() + 0.5 * math.log(2 * math.pi)).sum()
+            return lambda others: -0.5 * ((others - mean) / deviation).square().flatten(1).sum(1) - constant
         logits = ((images.sum(0) + 1) / (len(images) + 2)).logit()  # Laplace's rule: no pixel is certain
-        return logits, logits
+        return lambda others: bernoulli_log_likelihood(logits.expand_as(others), others)
 
 
 def ppca_log_likelihood(train: Tensor, components: int, images: Tensor) -> Tensor:

@@ -45,11 +45,11 @@ def parts(values: Mapping[str, tuple[float, float]]) -> Figure:
     figure = Figure(figsize=(6.4, 0.5 * len(values) + 1.0))
     ax = figure.add_subplot()
     for row, (reconstruction, kl) in enumerate(values.values()):
-        start = min(reconstruction, 0.0) if reconstruction < 0 else reconstruction
+        end = max(reconstruction, 0.0)  # a density may be above 1, and its negative logarithm below 0
         ax.barh(row, reconstruction, color=BLUE, height=0.6, label="−log p(x|z)" if row == 0 else None)
-        ax.barh(row, kl, left=max(start, 0.0), color=PALETTE[1], height=0.6, label="KL" if row == 0 else None)
-        total = f"{reconstruction:.1f} + {kl:.1f} = {reconstruction + kl:.1f} nats"
-        ax.annotate(total, (max(start, 0.0) + kl, row), (5, 0), textcoords="offset points", va="center")
+        ax.barh(row, kl, left=end, color=PALETTE[1], height=0.6, label="KL" if row == 0 else None)
+        total = f"{reconstruction:.1f} + {kl:.1f} = {reconstruction + kl:.1f} nats".replace("-", "−")
+        ax.annotate(total, (end + kl, row), (5, 0), textcoords="offset points", va="center")
     ax.set_yticks(range(len(values)), list(values))
     ax.tick_params(length=0)
     ax.invert_yaxis()
