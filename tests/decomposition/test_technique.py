@@ -155,6 +155,14 @@ def test_more_components_than_there_are(data: ImageData, given: dict[str, Any], 
         learned(data, **given)
 
 
+@pytest.mark.parametrize("method", ["nmf", "sparse"])
+def test_more_atoms_than_pixels(data: ImageData, method: str) -> None:
+    technique, _ = learned(data, method=method, code=80, iterations=20 if method == "nmf" else 1)
+    pixels = data.train.pixels()
+    assert technique.encode(pixels).shape == (64, 80)
+    assert float((technique.reconstruct(pixels) - pixels).square().mean()) < 0.02
+
+
 def test_codes_of_another_size(trained_ones: dict[str, tuple[Decomposition, Runtime]]) -> None:
     with pytest.raises(UsageError, match=r"expected \(B, 5\)"):
         trained_ones["pca"][0].decode(torch.zeros(2, 6))

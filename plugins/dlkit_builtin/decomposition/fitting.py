@@ -176,7 +176,7 @@ def _nmf(rows: TrainingRows, task: Task, batches: bool) -> Fitted:
         for batch in rows.batches("Mini-batch NMF", size=size, passes=task.iterations):
             made.partial_fit(batch)
     else:
-        made = NMF(task.code, init="nndsvda", max_iter=task.iterations, random_state=task.seed)
+        made = NMF(task.code, max_iter=task.iterations, random_state=task.seed)
         made.fit(rows.whole(np.float32))
     parts = made.components_
     length = np.linalg.norm(parts, axis=1, keepdims=True)
