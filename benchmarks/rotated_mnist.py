@@ -6,9 +6,10 @@ size and from the code, its C chosen for each of them on the same validation ima
 10 points below that of raw pixels, and below that of PCA (published, Vincent et al. 2010: raw 43.5 %, three denoising
 layers 10.0 %, at the paper's size with tuned layers).
 
-    python benchmarks/rotated_mnist.py [--data mnist] [--scale 0.5] [--seeds 3] [--set KEY=VALUE …]
+    python benchmarks/rotated_mnist.py [--data mnist] [--scale 0.1] [--seeds 3] [--set KEY=VALUE …]
 
-``--scale 1`` is the paper's size: 10,000 training, 2,000 validation and 50,000 test images, of the 70,000 of MNIST.
+``--scale 1`` is the paper's size: 10,000 training, 2,000 validation and 50,000 test images, of the 70,000 of MNIST; a tenth
+of it takes four minutes on a shared core.
 """
 
 from __future__ import annotations
@@ -26,8 +27,6 @@ import numpy as np
 import torch
 from scipy.stats import t as student
 from sklearn.decomposition import PCA
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -81,15 +80,20 @@ def make(data: str, scale: float, seed: int, path: Path) -> tuple[Parts, Parts]:
 
 
 def svm_error(features: Parts, labels: Parts) -> float:
-    """Test error in per cent of a linear SVM on standardised features; C is chosen on the validation images."""
+    """Test error in per cent of a linear SVM, C chosen on the validation images.
+
+    Features are centred and divided by one number for all of them: standardising each would blow up PCA's last ones.
+    """
+    mean, scale = features["train"].mean(0), features["train"].std(0)
+    given = {name: (part - mean) / np.sqrt(np.square(scale).mean()) for name, part in features.items()}
     fitted = [
-        make_pipeline(
-            StandardScaler(), make_estimator("linear-svm", "classes", {"C": C, "dual": False, "tol": 1e-3}, seed=0)
-        ).fit(features["train"], labels["train"])
+        make_estimator("linear-svm", "classes", {"C": C, "dual": False, "tol": 1e-3}, seed=0).fit(
+            given["train"], labels["train"]
+        )
         for C in STRENGTHS
     ]
-    best = max(fitted, key=lambda model: model.score(features["val"], labels["val"]))
-    return 100 * (1 - float(best.score(features["test"], labels["test"])))
+    best = max(fitted, key=lambda model: float(model.score(given["val"], labels["val"])))
+    return 100 * (1 - float(best.score(given["test"], labels["test"])))
 
 
 def errors(data: str, scale: float, seed: int, options: dict[str, Any]) -> dict[str, float]:
@@ -130,7 +134,7 @@ def main() -> int:
     """Print a table; 1 where a goal is missed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", default="mnist")
-    parser.add_argument("--scale", type=float, default=0.5)
+    parser.add_argument("--scale", type=float, default=0.1)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of the autoencoder")
     arguments = parser.parse_args()
