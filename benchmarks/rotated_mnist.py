@@ -8,8 +8,8 @@ layers 10.0 %, at the paper's size with tuned layers).
 
     python benchmarks/rotated_mnist.py [--data mnist] [--scale 0.1] [--seeds 3] [--set KEY=VALUE …]
 
-``--scale 1`` is the paper's size: 10,000 training, 2,000 validation and 50,000 test images, of the 70,000 of MNIST; a tenth
-of it takes four minutes on a shared core.
+``--scale 1`` is the paper's size: 10,000 training, 2,000 validation and 50,000 test images, of the 70,000 of MNIST; a
+tenth of it takes four minutes on a shared core.
 """
 
 from __future__ import annotations
