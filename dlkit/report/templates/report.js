@@ -17,10 +17,14 @@ document.querySelectorAll(".plane").forEach(function (plane) {
   var decoded = plane.querySelector(".decoded"), image = decoded.getContext("2d");
   var zoom = Math.max(1, Math.round(260 / Math.max(facts.width, facts.height)));
   var still = document.createElement("canvas"), back = still.getContext("2d");
-  var at = { u: 0.5, v: 0.5 };  // of the width, and of the height from above
+  var at;  // where the pointer is: u of the width, v of the height from above
   decoded.width = zoom * facts.width;
   decoded.height = zoom * facts.height;
   still.width = still.height = side;
+
+  function place(point) {
+    return { u: (point[0] - facts.x[0]) / (facts.x[1] - facts.x[0]), v: (facts.y[1] - point[1]) / (facts.y[1] - facts.y[0]) };
+  }
 
   function colour(label) { return label < 0 ? "#94a4a2" : facts.colours[label % facts.colours.length]; }
 
@@ -42,9 +46,10 @@ document.querySelectorAll(".plane").forEach(function (plane) {
     back.strokeStyle = "#fff";
     back.lineWidth = 0.7;
     facts.points.forEach(function (point, index) {
-      var u = (point[0] - facts.x[0]) / (facts.x[1] - facts.x[0]);
-      var v = (facts.y[1] - point[1]) / (facts.y[1] - facts.y[0]);
-      if (u >= 0 && u <= 1 && v >= 0 && v <= 1) { dot(back, u * side, v * side, 3.5, facts.labels[index]); }
+      var to = place(point);
+      if (to.u >= 0 && to.u <= 1 && to.v >= 0 && to.v <= 1) {
+        dot(back, to.u * side, to.v * side, 3.5, facts.labels[index]);
+      }
     });
     back.globalAlpha = 1;
   }
@@ -109,7 +114,8 @@ document.querySelectorAll(".plane").forEach(function (plane) {
     plane.hidden = false;
     plane.parentNode.querySelector(".still").hidden = true;
     paint();
-    show();
+    var first = facts.points.length ? place(facts.points[0]) : { u: 0.5, v: 0.5 };
+    move(first.u, first.v);
   }
 
   if (sprite.complete) { start(); } else { sprite.addEventListener("load", start); }
