@@ -120,8 +120,8 @@ def _bound(technique: Vae, split: str, shown: Sample, rivals: Rivals | None) -> 
         label="active code units",
         value=float((unit_activity(shown.codes) > ACTIVE).sum()),
         split=split,
+        unit=f"of {technique.options.code}",
         better="higher",
-        baselines={"all of them": float(technique.options.code)},
         note=f"their mean varies by more than {ACTIVE} over {len(shown.images):,} images",
     )
 
