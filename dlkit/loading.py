@@ -9,7 +9,7 @@ import torch
 
 from dlkit.data import load_data
 from dlkit.data.spec import LABEL_SAYS
-from dlkit.errors import DataError
+from dlkit.errors import DataError, UsageError
 from dlkit.probes.targets import targets_of
 
 if TYPE_CHECKING:
@@ -23,8 +23,15 @@ def load_training_data(settings: Settings, display: Display) -> ImageData:
     """The data that the settings name, fit for training; what is odd about it is told.
 
     Raises:
+        UsageError: ``--normalize`` for a technique that knows better.
         DataError: it cannot be read, lacks the labels that the technique needs, or they are all alike.
     """
+    if settings.card.image_form and settings.data.normalize != "none":
+        raise UsageError(
+            f"--normalize {settings.data.normalize}: {settings.card.name} normalises images as its network's weights "
+            "want them.",
+            "Leave it out.",
+        )
     form = settings.card.form(settings.options)
     data = load_data(settings.data, form=form, progress=display, workers=settings.runtime.workers)
     for notice in data.notices:

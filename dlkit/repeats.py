@@ -119,9 +119,23 @@ def _means(found: Sequence[Metrics], *, shared: bool) -> Iterator[Metric]:
         if len(same) < len(found):
             continue
         mean, interval = mean_and_t_interval([row.value for row in same], shared=shared)
+        interval = _possible(interval, same)
         common = [name for name in metric.baselines if all(name in row.baselines for row in same)]
         beside = {name: math.fsum(row.baselines[name] for row in same) / len(same) for name in common}
         yield replace(metric, value=mean, interval=interval, baselines=beside, note="")
+
+
+def _possible(
+    interval: tuple[float, float] | None, same: Sequence[Metric]
+) -> tuple[float, float] | None:  # fmt: skip
+    """The interval of a mean, cut to what the figure can be: shares (which have intervals in [0, 1] in every run) to
+    [0, 1], seconds to what is positive; None where all runs agree, which tells nothing about others."""
+    if interval is None or interval[0] == interval[1]:
+        return None
+    low, high = interval
+    if all(row.interval is not None and 0 <= row.interval[0] <= row.interval[1] <= 1 for row in same):
+        return max(low, 0.0), min(high, 1.0)
+    return (max(low, 0.0), high) if same[0].unit == "s" else interval
 
 
 def mean_and_t_interval(values: Sequence[float], *, shared: bool) -> tuple[float, tuple[float, float] | None]:

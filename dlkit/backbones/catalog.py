@@ -20,7 +20,7 @@ from dlkit.backbones.measure import count, draft_on_meta
 from dlkit.discovery import registry
 from dlkit.errors import DlkitError
 
-COUNTED = 30
+COUNTED = 60
 """Of so many networks at most the weights and activations are counted: each has to be built for it."""
 
 

@@ -101,9 +101,13 @@ ESTIMATORS: dict[str, Entry] = {
         classes="sklearn.ensemble.AdaBoostClassifier", number="sklearn.ensemble.AdaBoostRegressor",
         grid={"n_estimators": (50, 200), "learning_rate": (0.1, 0.5, 1.0)},
     ),
-    "lasso": Entry(number="sklearn.linear_model.Lasso", grid={"alpha": (1e-3, 1e-2, 1e-1, 1.0)}),
+    # Features and numbers are standardised: scikit-learn's alpha of 1 makes all weights zero.
+    "lasso": Entry(
+        number="sklearn.linear_model.Lasso", defaults={"alpha": 0.01}, grid={"alpha": (1e-3, 1e-2, 1e-1, 1.0)},
+    ),
     "elastic-net": Entry(
-        number="sklearn.linear_model.ElasticNet", grid={"alpha": (1e-3, 1e-2, 1e-1, 1.0), "l1_ratio": (0.1, 0.5, 0.9)},
+        number="sklearn.linear_model.ElasticNet", defaults={"alpha": 0.01},
+        grid={"alpha": (1e-3, 1e-2, 1e-1, 1.0), "l1_ratio": (0.1, 0.5, 0.9)},
     ),
 }  # fmt: skip
 """Short name → estimator."""

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from dlkit.report.figures import number
-from dlkit.report.style import BLUE, INK, PALE, PALETTE, Mosaic, empty, plain, short, styled
+from dlkit.report.style import BLUE, INK, PALE, PALETTE, SOFT, Mosaic, empty, plain, short, styled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +22,6 @@ Numbers = NDArray[Any]
 _COUNTED = 20  # classes up to which cells hold numbers
 _SHARED = 10  # and row shares below them
 _NAMED = 100  # classes up to which the axes hold names
-SOFT = "#57606a"
 RED = PALETTE[2]
 
 

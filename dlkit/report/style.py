@@ -22,7 +22,7 @@ P = ParamSpec("P")
 PALETTE = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
 )  # fmt: skip
-INK, PALE, BLUE = "#24292f", "#d0d7de", PALETTE[0]
+INK, SOFT, PALE, BLUE = "#24292f", "#57606a", "#d0d7de", PALETTE[0]
 
 _STYLE: dict[str, Any] = {
     "text.usetex": False,

@@ -24,12 +24,12 @@ class Costs:
     """What training took.
 
     Attributes:
-        trainable: parameters that were trained.
+        trainable: parameters that were trained; None where they cannot be counted (a forest, neighbours).
         parameters: of the whole network, where that is more to say.
         seconds: of training; None where it was not measured.
     """
 
-    trainable: int
+    trainable: int | None
     parameters: int | None = None
     seconds: float | None = None
 
@@ -63,8 +63,10 @@ def supervised_tables(outputs: Tensor, data: ImageData) -> list[Table]:
 
 def _cost_rows(costs: Costs) -> list[Metric]:
     note = "" if costs.parameters is None else f"of {costs.parameters:,}"
-    rows = [Metric(name="trainable_parameters", label="trainable parameters", value=float(costs.trainable),
-                   split="train", better="lower", note=note)]  # fmt: skip
+    rows = []
+    if costs.trainable is not None:
+        rows.append(Metric(name="trainable_parameters", label="trainable parameters", value=float(costs.trainable),
+                           split="train", better="lower", note=note))  # fmt: skip
     if costs.seconds is not None:
         rows.append(Metric(name="training_seconds", label="training", value=costs.seconds, split="train", unit="s",
                            better="lower"))  # fmt: skip

@@ -157,6 +157,10 @@ def _feature_space(sets: Mapping[str, Features], data: ImageData, seed: int) -> 
         f"{len(chosen):,} {split.name} images in two dimensions by {method}: near each other where they are alike."
     )
     labels, names = _colours(data)
+    if data.spec.target == "multi-label":
+        caption += " An image has the colour of its rarest label."
+    if data.spec.target == "number":
+        caption += f" Colours are thirds of the range of {data.spec.classes[0]}."
     figure = plots.scatters(panels, labels[torch.from_numpy(chosen)], names)
     yield Picture("feature-space", "Feature space", caption, figure)
 

@@ -34,7 +34,7 @@ def saliency_maps(module: nn.Module, layer: nn.Module, images: Tensor, targets: 
 
     Returns:
         ``(B, h, w)``, from 0 to 1 (the image's most telling place), 0 where nothing speaks for the target; None where
-        the layer's output has no places.
+        the layer's output has no places, or one only.
     """
     from captum.attr import LayerGradientXActivation
 
@@ -58,6 +58,8 @@ def saliency_maps(module: nn.Module, layer: nn.Module, images: Tensor, targets: 
         if rows * columns == 0:
             return None
         places = places[:, places.shape[1] - rows * columns :].unflatten(1, (rows, columns))
+    if places[0].numel() == 1:  # the whole image
+        return None
     maps: Tensor = places.clamp_min(0)
     return maps / maps.amax((1, 2), keepdim=True).clamp_min(torch.finfo(maps.dtype).tiny)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from dlkit_builtin.transfer.options import TransferOptions
+from dlkit_builtin.transfer.taken import takes
 from dlkit_builtin.transfer.technique import Transfer
 from finetune_fakes import FakeRun, runtime
 from safetensors.torch import load, save
@@ -50,10 +51,11 @@ def small_data(path: Path, target: str = "classes", **arrays: Any) -> ImageData:
 
 
 def small_options(weights: Path, strategy: str, **given: Any) -> TransferOptions:
-    """Two epochs, from a weights file."""
+    """Two epochs, from a weights file; what the strategy does not take is left out."""
     epochs = 7 if strategy == "gradual" else 2  # one for the head, and one for each of six stages
     values = {"epochs": epochs, "head_epochs": 3, "cache": False, "lr": 0.01, "checkpoint_every": Duration(1e9)}
-    return TransferOptions(backbone=BACKBONE, weights=str(weights), strategy=strategy, **(values | given))  # type: ignore[arg-type]
+    values = {name: value for name, value in (values | given).items() if takes(strategy, name)}
+    return TransferOptions(backbone=BACKBONE, weights=str(weights), strategy=strategy, **values)  # type: ignore[arg-type]
 
 
 def trained(options: TransferOptions, data: ImageData, path: Path) -> Transfer:

@@ -247,12 +247,10 @@ def test_options_that_do_not_fit_are_refused() -> None:
         options(unfreeze="0")
 
 
-def test_scratch_has_one_rate_and_no_anchor() -> None:
+def test_scratch_has_one_rate() -> None:
     given = TransferOptions(layer_decay=0.5, batch_norm="frozen")
     taken = training_options(given)
     assert (taken.backbone_lr_factor, taken.layer_decay, taken.batch_norm) == (1.0, 1.0, "train")
-    with pytest.raises(UsageError, match="pretrained ones"):
-        training_options(TransferOptions(l2_sp=0.1))
 
 
 def test_scratch_depends_on_the_seed_alone() -> None:

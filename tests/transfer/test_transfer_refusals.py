@@ -13,7 +13,7 @@ from dlkit import session
 from dlkit.cli.main import main
 
 WORDS = ["transfer", "--backbone", "test_resnet", "--random-init", "--image-size", "32", "--threads", "1", "--quiet",
-         "--no-cache", "--head-epochs", "1", "--epochs", "2", "--budget", "1s"]  # fmt: skip
+         "--no-cache"]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -33,10 +33,21 @@ WORDS = ["transfer", "--backbone", "test_resnet", "--random-init", "--image-size
         ("--strategy finetune-top --unfreeze 0", "a number of stages from 1 on", ""),
         ("--strategy finetune-top --unfreeze 9", "has 5 stages with weights", "layer4"),
         ("--strategy finetune-top --unfreeze nowhere", "has no such stage", "layer4"),
-        ("--strategy gradual", "--epochs 2 is too few", "--epochs 6"),
-        ("--strategy linear-probe --mixup 0.2", "logistic regression, which does not take it", "mlp-head"),
+        ("--strategy gradual --epochs 2", "--epochs 2 is too few", "--epochs 6"),
+        ("--strategy linear-probe --mixup 0.2", "--mixup: --strategy linear-probe does not take it", "mlp-head"),
         ("--strategy stage-probe --label-smoothing 0.1", "does not take it", "mlp-head"),
-        ("--strategy scratch --l2-sp 0.1", "which scratch does not have", "--weight-decay"),
+        (
+            "--strategy linear-probe --lr 0.5 --hidden 64",
+            "--lr, --hidden: --strategy linear-probe does not",
+            "mlp-head",
+        ),
+        ("--strategy mlp-head --epochs 3", "--epochs: --strategy mlp-head does not take it", "finetune-top"),
+        ("--strategy finetune --budget 1m", "--budget: --strategy finetune does not take it", "auto"),
+        ("--strategy finetune-top --unfreeze-every 2", "does not take it", "gradual"),
+        ("--strategy finetune --l2-sp-head 0.1", "--l2-sp, which is off", "--l2-sp 0.1"),
+        ("--strategy scratch --l2-sp 0.1", "--strategy scratch does not take it", "finetune-top"),
+        ("--strategy scratch --layer-decay 0.8", "--strategy scratch does not take it", "finetune-top"),
+        ("--strategy linear-probe --normalize channel", "normalises images as its network's weights", "Leave it out"),
     ],
 )
 def test_options_that_do_not_fit(
@@ -86,5 +97,14 @@ def test_one_image_of_each_class_is_enough(
     monkeypatch.setattr(session, "save_pictures", lambda *_: None)
     labels = np.arange(84) % 3
     changed_data(tmp_path / "data.npz", {"labels": labels, "split": np.array(["train"] * 3 + ["test"] * 81)})
-    words = ["--strategy", strategy, "--data", str(tmp_path / "data.npz"), "--runs", str(tmp_path / "runs")]
+    short = {"finetune-top": ["--epochs", "2"], "auto": ["--epochs", "2", "--head-epochs", "1", "--budget", "1s"]}
+    words = [
+        *short.get(strategy, []),
+        "--strategy",
+        strategy,
+        "--data",
+        str(tmp_path / "data.npz"),
+        "--runs",
+        str(tmp_path / "runs"),
+    ]
     assert main([*WORDS, *words]) == 0, capsys.readouterr().err

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dlkit_builtin.transfer.taken import takes
 from PIL import Image
 from safetensors.numpy import load_file
 
@@ -17,8 +18,10 @@ from dlkit.cli.main import main
 
 
 def words(runs: Path, data: Path, strategy: str, *more: str) -> list[str]:
+    short = {"epochs": ["--epochs", "2"], "head_epochs": ["--head-epochs", "2"]}
+    epochs = [word for option, flags in short.items() if takes(strategy, option) for word in flags]
     return ["transfer", "--backbone", "test_resnet", "--random-init", "--image-size", "32", "--threads", "1",
-            "--no-cache", "--quiet", "--epochs", "2", "--head-epochs", "2", "--strategy", strategy, "--data", str(data),
+            "--no-cache", "--quiet", *epochs, "--strategy", strategy, "--data", str(data),
             "--runs", str(runs), *more]  # fmt: skip
 
 

@@ -59,7 +59,7 @@ def _saliency(technique: Classifier, split: Split, runtime: Runtime) -> Picture 
     """Where the last stage that has places looks, of a few images of classes."""
     network = technique.network.eval()
     stages = [stage for name, stage in network.body.named_children() if name.startswith(("conv-", "stage-"))]
-    if not stages or technique.spec.target != "classes":
+    if not stages or technique.spec.target == "number":
         return None
     shown = split.subset(_spread(split, SALIENT))
     images = shown.pixels().to(runtime.device)

@@ -98,7 +98,10 @@ def _check(run: Run, spec: DataSpec) -> None:
             "these here where they are not the first member's own.",
         )
     if (run.spec.target, set(run.spec.classes)) != (spec.target, set(spec.classes)):
-        theirs, ours = (f"{each.target}: {', '.join(each.classes[:8])}" for each in (run.spec, spec))
+        theirs, ours = (
+            f"{each.target}: {', '.join(each.classes[:8])}{', …' if len(each.classes) > 8 else ''}"
+            for each in (run.spec, spec)
+        )
         raise UsageError(
             f"The member {run.name} predicts others than the data has ({theirs}; the data {ours}).",
             f"Give the data of the members with --data; {run.name} learned from {run.spec.source!r}.",

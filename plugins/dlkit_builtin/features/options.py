@@ -101,6 +101,12 @@ class FeaturesOptions(FeatureOptions):
             )
         if self.random_init and any(file != "-" for file in self.weights):
             raise ValueError("--random-init and --weights contradict each other; give one of them")
+        if self.random_init and all(name.startswith("run:") for name in self.backbone):
+            raise ValueError("--random-init and a run's own weights (run:) contradict each other; give one of them")
+        if self.concat is None and self.raw_size != Size(16, 16):
+            raise ValueError("--raw-size is the size of the pixels beside the features; add --concat raw")
+        if self.search != "random" and self.trials != 20:
+            raise ValueError("--trials are the draws of --search random; add it")
         candidates = [key for key, values in self.parameters.items() if len(values) > 1]
         if candidates and self.search is None:
             raise ValueError(f"--param {candidates[0]} has several candidates; add --search to choose among them")

@@ -69,11 +69,14 @@ class Features:
         self.notices: tuple[str, ...] = ()
         self.table: Sequence[Mapping[str, Any]] = ()
         self.seconds: float | None = None
+        fresh = backbones is None
         if backbones is None:
             self._check()
             backbones = build_backbones(options, spec)
         self.origins = [each.origin for each in backbones]
         self.model = Model(Inputs(options, spec, backbones), None).eval()
+        if fresh:
+            self._check_components()
 
     def _check(self) -> None:
         if self.spec.target == "multi-label":
@@ -82,6 +85,19 @@ class Features:
                 "dlkit transfer learns several labels.",
             )
         check_estimator(self.options, Targets(self.spec.target, np.zeros(0), len(self.spec.classes)), 0)
+
+    def _check_components(self) -> None:
+        wanted = None if self.options.pca is None else self.options.pca.value
+        if not isinstance(wanted, int):
+            return
+        with torch.inference_mode():
+            features = self.model.inputs(torch.zeros(1, *self.spec.shape)).shape[1]
+        images = self.spec.counts.get("train", 0)
+        if wanted > min(features, images):
+            raise UsageError(
+                f"--pca {wanted}: there are {features:,} features of {images:,} training images.",
+                f"Give at most {min(features, images):,}, or a share of variance such as 0.95.",
+            )
 
     def plan(self) -> Sequence[PhasePlan]:
         """No gradients."""
@@ -126,11 +142,11 @@ class Features:
             (*supervised_tables(outputs, data), *self._search_table()),
         )
 
-    def _costs(self) -> Costs | None:
+    def _costs(self) -> Costs:
         score = None if self.model.head is None else self.model.head.score
-        if not isinstance(score, Linear):  # trees and support vectors are no parameters
-            return None
-        return Costs(trainable=score.weight.numel() + score.bias.numel(), seconds=self.seconds)
+        # Trees and support vectors are no parameters.
+        trainable = score.weight.numel() + score.bias.numel() if isinstance(score, Linear) else None
+        return Costs(trainable=trainable, seconds=self.seconds)
 
     def _features(self, data: ImageData, runtime: Runtime) -> Tensor:
         return torch.from_numpy(self.model.inputs.extract(data.held_out, runtime))

@@ -84,7 +84,7 @@ def _similarity_sentence(measurements: Measurements) -> str:
 
 
 def _comparison(candidate: Candidate, best: Candidate, gradients: bool) -> str:
-    mean, error = candidate.over(best)
+    mean, error = candidate.beside(best), candidate.over(best)[1]
     difference = f"{100 * mean:+.1f} ± {196 * error:.1f} points beside {best.strategy}"
     if mean <= 0:
         end = ""

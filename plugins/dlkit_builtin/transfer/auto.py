@@ -56,9 +56,11 @@ def advise(
     total, _ = targets_of(data.train, data.spec)
     data = dataclasses.replace(data, train=_some(data.train, data.spec, runtime))
     found = study(network.backbone, every_stage(network.backbone), data, runtime, options)
+    _say(runtime, f"Probing {len(found.features)} stages by cross-validation on {len(found.targets):,} images")
     stages = stage_estimates(found)
     measurements = measure(found, total, network.backbone, max(stages, key=lambda stage: stage.probe).stage)
     trial = Trial(network, data, options, runtime, found)
+    _say(runtime, "Trying mlp-head")
     probes = [*_probes(found), _mlp_head(trial)]
     judge = Judge(probes[0], CELLS[measurements.size, measurements.similarity][1], measurements.per_class)
     candidates = _raced(probes, judge, trial, diary)
@@ -77,13 +79,17 @@ def advise(
     )
 
 
+def _say(runtime: Runtime, text: str) -> None:
+    if runtime.display is not None:
+        runtime.display.info(text)
+
+
 def _some(split: Split, spec: DataSpec, runtime: Runtime) -> Split:
     """The labelled images, or as many of each class alike as :data:`MOST` allows."""
     targets, known = targets_of(split, spec)
     if len(known) > MOST:
         known = np.sort(known[interleaved(targets, runtime.derive("some") % 2**32)[:MOST]])
-        if runtime.display is not None:
-            runtime.display.info(f"Strategies are compared on {MOST:,} of {len(targets):,} labelled training images.")
+        _say(runtime, f"Strategies are compared on {MOST:,} of {len(targets):,} labelled training images.")
     return split.subset(torch.from_numpy(known))
 
 
@@ -139,10 +145,17 @@ def _order(named: Collection[str]) -> list[str]:
 
 
 def _more_data(curve: Sequence[tuple[float, float, float]], word: str) -> str:
-    """What doubling the data may bring, from the curve's last two points (a line in the logarithm of the number)."""
-    (few, low, _), (many, high, error) = curve[-2], curve[-1]
-    slope = (high - low) / np.log2(many / few)
+    """What doubling the data may bring, from the curve's last two points: a line in the logarithm of the number, up to
+    the largest score there is."""
+    (few, low, before), (many, high, error) = curve[-2], curve[-1]
+    doublings = float(np.log2(many / few))
+    slope, doubt = (high - low) / doublings, 1.96 * float(np.hypot(before, error)) / doublings
+    end = f"at this rate twice as many would bring it to about {min(high + slope, 1.0):.2f}"
+    if slope <= 0:
+        end = "it does not rise there"
+    elif slope < doubt:
+        end = f"{end}, but the curve is within its error"
     return (
         f"More data: with {few:.0f} images the probe reaches {word} {low:.3f}, with {many:.0f} it reaches {high:.3f} "
-        f"(± {1.96 * error:.3f}); at this rate twice as many would bring about {100 * slope:+.0f} points."
+        f"(± {1.96 * error:.3f}); {end}."
     )

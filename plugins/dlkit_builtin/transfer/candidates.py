@@ -60,6 +60,11 @@ class Candidate:
         """The mean score over the images that it was tried on."""
         return float(self.scores[self.tried].mean()) if self.tried.any() else math.nan
 
+    def beside(self, other: Candidate) -> float:
+        """Its mean advantage on the images that both were tried on, as it is."""
+        both = self.tried & other.tried
+        return float((self.scores[both] - other.scores[both]).mean()) if both.any() else 0.0
+
     def over(self, other: Candidate) -> tuple[float, float]:
         """Mean and standard error of its advantage, on the images that both were tried on.
 

@@ -88,8 +88,6 @@ def check(network: Network, options: TransferOptions, shape: Sequence[int]) -> N
     """
     strategy = options.strategy
     if strategy in STRATEGIES:
-        if strategy == "scratch":
-            training_options(options)
         steps(strategy, options, levels(network, shape))
     elif options.unfreeze is not None:
         raise UsageError(f"--unfreeze {options.unfreeze}: --strategy {strategy} does not take it.",

@@ -28,8 +28,8 @@ class FinetuneOptions(SupervisedOptions, TrainOptions):
     )
 
     unfreeze: str | None = option(
-        None, "How much finetune-top and gradual train: the last N stages, or everything from STAGE on. "
-        "By default 1 stage, and all.", group="Fine-tuning", metavar="N|STAGE",
+        None, "How much finetune-top, lp-ft and gradual train: the last N stages, or everything from STAGE on. "
+        "By default 1 stage with finetune-top, else all.", group="Fine-tuning", metavar="N|STAGE",
     )  # fmt: skip
     backbone_lr_factor: float = option(
         0.1, "The pretrained weights' learning rate, as a share of --lr, which is the head's.", min=0, exclusive=True,

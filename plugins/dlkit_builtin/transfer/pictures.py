@@ -13,6 +13,7 @@ from dlkit.probes.targets import SCORES
 from dlkit.report import Picture, label_plots
 from dlkit.supervised.pictures import supervised_pictures
 from dlkit.supervised.saliency import saliency_picture
+from dlkit_builtin.transfer.catalog import STRATEGIES
 from dlkit_builtin.transfer.evaluation import features_of, outputs_of
 from dlkit_builtin.transfer.plots import learning_curve
 
@@ -40,10 +41,19 @@ def pictures(technique: Transfer, data: ImageData, runtime: Runtime) -> Iterator
         data,
         features_after=features_of(technique, split, runtime),
         features_before=before,
-        titles=("pretrained", "fine-tuned") if before is not None else ("before", "pretrained features"),
+        titles=("pretrained", "fine-tuned") if before is not None else ("before", _whose(technique)),
         saliency=_where_it_looks(technique, data, outputs, runtime),
         seed=runtime.derive("feature space") % 2**32,
     )
+
+
+def _whose(technique: Transfer) -> str:
+    """What the features that are shown are."""
+    if technique.strategy == "scratch":
+        return "learned features"
+    if STRATEGIES[technique.strategy].gradients:
+        return "fine-tuned features"
+    return "features of random weights" if technique.options.random_init else "pretrained features"
 
 
 def evidence(technique: Transfer) -> Iterator[Picture]:
@@ -65,12 +75,21 @@ def evidence(technique: Transfer) -> Iterator[Picture]:
             "stages",
             "Stage by stage",
             caption,
-            label_plots.stage_curve(names, curves, score, best),
+            label_plots.stage_curve(names, curves, score, best, _majority(technique)),
         )
     curve = (technique.advice or {}).get("learning_curve")
     if curve:
         caption = "What a linear probe reaches with fewer images, by cross-validation, with 95 % intervals."
-        yield Picture("more-data", "What more data would bring", caption, learning_curve(curve, score))
+        figure = learning_curve(curve, score, _majority(technique))
+        yield Picture("more-data", "What more data would bring", caption, figure)
+
+
+def _majority(technique: Transfer) -> tuple[str, float] | None:
+    """What the commonest class's name gets right of the training images; None where there are no classes."""
+    counts = technique.spec.class_counts.get("train", ())
+    if technique.spec.target != "classes" or not sum(counts):
+        return None
+    return "majority class", max(counts) / sum(counts)
 
 
 def _taken(technique: Transfer) -> str:
@@ -82,25 +101,23 @@ def _taken(technique: Transfer) -> str:
 
 
 def _where_it_looks(technique: Transfer, data: ImageData, outputs: Tensor, runtime: Runtime) -> Picture | None:
-    """Places that speak for the answer, at the last stage that is a map."""
+    """Places that speak for the answer, at the last stage that the head depends on and that has several places."""
     network, split = technique.network, data.held_out
     stages = [stage for stage in network.backbone.stages if stage.module]
-    if technique.spec.target != "classes" or not stages or len(split) == 0:
+    if technique.spec.target == "number" or not stages or len(split) == 0:
         return None
     names = {tap.stage for tap in network.taps}
-    seen = [stage for stage in stages if stage.name in names] or stages
+    last = max((place for place, stage in enumerate(stages) if stage.name in names), default=len(stages) - 1)
     generator = runtime.generator("where it looks", device="cpu")
     chosen = torch.randperm(len(split), generator=generator)[:LOOKED_AT].sort().values
     shown = split.subset(chosen)
-    layer: Any = network.backbone.network.get_submodule(seen[-1].module)
     images = shown.pixels().to(runtime.device)
-    return saliency_picture(
-        network.eval(),
-        layer,
-        images,
-        shown.labels,
-        technique.spec.classes,
-        axis=seen[-1].axis,
-        files=shown.files,
-        probabilities=outputs[chosen],
-    )
+    for stage in reversed(stages[: last + 1]):
+        layer: Any = network.backbone.network.get_submodule(stage.module)
+        picture = saliency_picture(
+            network.eval(), layer, images, shown.labels, technique.spec.classes, axis=stage.axis, files=shown.files,
+            probabilities=outputs[chosen],
+        )  # fmt: skip
+        if picture is not None:
+            return picture
+    return None

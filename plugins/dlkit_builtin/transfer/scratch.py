@@ -15,7 +15,6 @@ import torch
 
 from dlkit.backbones import Backbone, build_backbone, fetched_form
 from dlkit.data.spec import ImageForm
-from dlkit.errors import UsageError
 
 if TYPE_CHECKING:
     from dlkit_builtin.transfer.options import TransferOptions
@@ -44,14 +43,7 @@ def scratch_backbone(options: TransferOptions, side: int, seed: int = 0) -> Back
 
 
 def training_options(options: TransferOptions) -> TransferOptions:
-    """How such a network trains: one learning rate for all of it, and batch norm that estimates its statistics.
-
-    Raises:
-        UsageError: ``--l2-sp``.
-    """
-    if options.l2_sp > 0:
-        raise UsageError(f"--l2-sp {options.l2_sp} holds weights near pretrained ones, which scratch does not have.",
-                         "Use --weight-decay.")  # fmt: skip
+    """How such a network trains: one learning rate for all of it, and batch norm that estimates its statistics."""
     return dataclasses.replace(options, backbone_lr_factor=1.0, layer_decay=1.0, batch_norm="train")
 
 

@@ -88,22 +88,6 @@ def check_stage(backbone: Backbone, options: TransferOptions) -> None:
         )
 
 
-def check_labels(options: TransferOptions) -> None:
-    """See that a linear probe is not asked for what only training by gradients can do.
-
-    Raises:
-        UsageError: it is.
-    """
-    if options.strategy not in ("linear-probe", "stage-probe"):
-        return
-    for given, flag in ((options.mixup, "--mixup"), (options.label_smoothing, "--label-smoothing")):
-        if given > 0:
-            raise UsageError(
-                f"{flag} {given:g}: --strategy {options.strategy} fits a logistic regression, which does not take it.",
-                "Leave it out, or use --strategy mlp-head or one of fine-tuning.",
-            )
-
-
 def every_stage(backbone: Backbone) -> Taps:
     """All stages, averaged over places."""
     return tuple(Tap(stage.name) for stage in backbone.stages)

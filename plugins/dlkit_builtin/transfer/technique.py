@@ -31,7 +31,8 @@ from dlkit_builtin.transfer.network import Network
 from dlkit_builtin.transfer.options import TransferOptions
 from dlkit_builtin.transfer.scratch import scratch_backbone
 from dlkit_builtin.transfer.stages import stage_estimates
-from dlkit_builtin.transfer.strategies import Job, carry_out, check_labels, check_stage
+from dlkit_builtin.transfer.strategies import Job, carry_out, check_stage
+from dlkit_builtin.transfer.taken import check_taken
 
 if TYPE_CHECKING:
     from dlkit.data import ImageData
@@ -57,13 +58,13 @@ class Transfer:
         aim = objective(spec, options)
         loaded = backbone is not None
         if backbone is None:
+            check_taken(options)
             size = (spec.height, spec.width)
             scratch = options.strategy == "scratch"
             backbone = scratch_backbone(options, max(size)) if scratch else build_backbone(options, size)
         self.network = Network(backbone, (Tap(TOP),), nn.Linear(backbone.size, aim.outputs), aim)
         if not loaded:  # what does not fit is told before there is a run
             check_stage(backbone, options)
-            check_labels(options)
             check(self.network, options, spec.shape)
         self.strategy: str = options.strategy
         self.advice: Mapping[str, Any] | None = None
