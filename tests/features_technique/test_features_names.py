@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pytest
 from dlkit_builtin.features.options import Components, FeaturesOptions, addressed
 from dlkit_builtin.features.technique import Features
 from small_features import small_spec
 
 from dlkit.errors import UsageError
+from dlkit.options.values import Size
 from dlkit.probes.estimators import ESTIMATORS, make_estimator, parse_parameters
 
 
@@ -50,6 +52,10 @@ def test_several_labels_per_image_are_refused() -> None:
         ({"param": ("0.1",)}, "KEY=VALUE"),
         ({"param": ("C=1|2",)}, "add --search"),
         ({"random_init": True, "weights": ("f",)}, "contradict"),
+        ({"random_init": True, "backbone": ("run:cats-001",)}, "a run's own weights"),
+        ({"raw_size": Size(8, 8)}, "add --concat raw"),
+        ({"trials": 3}, "--search random"),
+        ({"trials": 3, "search": "grid"}, "--search random"),
     ],
 )
 def test_combinations_that_contradict(options: Mapping[str, object], message: str) -> None:
@@ -93,6 +99,23 @@ def test_every_short_name_and_its_grid_are_what_scikit_learn_takes(name: str, ta
     for key, values in entry.grid.items():
         for value in values:
             assert make_estimator(name, target, {key: value}, 3).get_params()[key] == value
+
+
+def test_more_components_than_there_can_be_are_refused_before_training() -> None:
+    options = FeaturesOptions(backbone=("test_resnet",), random_init=True, pca=Components(5000))
+    with pytest.raises(UsageError, match="features of 60 training images") as refused:
+        Features(options, small_spec())
+    assert "at most 60" in refused.value.hint
+
+
+@pytest.mark.parametrize("name", ["lasso", "elastic-net"])
+def test_sparse_regressions_learn_by_default(name: str) -> None:
+    random = np.random.default_rng(0)
+    features = random.normal(size=(60, 20))
+    numbers = features[:, 0] + 0.1 * random.normal(size=60)
+    model = make_estimator(name, "number", {}, 0).fit(features, (numbers - numbers.mean()) / numbers.std())
+    assert model.coef_[0] > 0.8
+    assert np.abs(model.coef_[1:]).max() < 0.1
 
 
 def test_the_seed_reaches_estimators_that_draw() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from dlkit_builtin.transfer.advice import Advice, reasons
+from dlkit_builtin.transfer.auto import _more_data
 from dlkit_builtin.transfer.candidates import HANDICAP, TRUST, Candidate, Judge
 from dlkit_builtin.transfer.measure import Measurements
 from dlkit_builtin.transfer.stages import StageEstimate
@@ -92,6 +93,24 @@ def test_who_cannot_win_is_known_before_the_end() -> None:
 def test_cell_of_the_table(per_class: float, confidence: float | None, best_stage: str, cell: tuple[str, str]) -> None:
     found = measurements(per_class=per_class, confidence=confidence, best_stage=best_stage)
     assert (found.size, found.similarity) == cell
+
+
+@pytest.mark.parametrize(
+    ("curve", "says"),
+    [
+        ([(11, 0.762, 0.02), (22, 0.964, 0.036)], "about 1.00"),  # 1.17 on the line
+        ([(11, 0.60, 0.005), (22, 0.70, 0.005)], "about 0.80."),
+        ([(11, 0.69, 0.02), (22, 0.70, 0.02)], "about 0.71, but the curve is within its error"),
+        ([(11, 0.72, 0.02), (22, 0.70, 0.02)], "does not rise"),
+    ],
+)
+def test_more_data_promises_no_more_than_there_is(curve: list[tuple[float, float, float]], says: str) -> None:
+    assert says in _more_data(curve, "accuracy")
+
+
+def test_the_comparison_is_the_plain_difference() -> None:
+    one, two = candidate("linear-probe", [1, 1, 1, 0]), candidate("mlp-head", [1, 0, 1, 0])
+    assert two.beside(one) == -0.25
 
 
 def test_words_mark_the_cell_and_name_every_candidate() -> None:
