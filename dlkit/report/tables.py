@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from numbers import Real
+from textwrap import wrap
 
 from rich.box import HORIZONTALS, SIMPLE_HEAD
 from rich.table import Table
@@ -18,6 +19,7 @@ _STATES = {"finished": "green", "running": "cyan", "failed": "red", "interrupted
 
 _WIDE = 100
 """Columns of a terminal from which a figure's name, split and value have columns of their own."""
+_NOTE_WIDTH = 48
 
 
 def metrics_table(metrics: Metrics, width: int) -> Table:
@@ -66,7 +68,9 @@ def runs_table(rows: Sequence[Mapping[str, object]]) -> Table:
 
 def _name(metric: Metric) -> Text:
     text = Text(clean(metric.label))
-    return text.append(f"\n{clean(metric.note)}", style="dim") if metric.note else text
+    for line in wrap(clean(metric.note), _NOTE_WIDTH):  # a long note would push the values off the screen
+        text.append(f"\n{line}", style="dim")
+    return text
 
 
 def _value_cell(metric: Metric) -> Text:

@@ -214,6 +214,7 @@ def _shortened(arguments: list[str]) -> list[str]:
         name = arguments[arguments[0] == "train"]  # with --config in its place, the file says which
         known = registry().techniques
         trains = name not in known or any(each.name == "epochs" for each in options_of(known[name].card.options))
+        trains = trains and not {"linear-probe", "stage-probe", "mlp-head"} & {*arguments}  # they take no --epochs
         return [*arguments, *(["--epochs", "1"] if trains else []), "--threads", "1"]
     if arguments[0] == "resume" and "--epochs" in arguments:
         return [*arguments, "--epochs", "2"]

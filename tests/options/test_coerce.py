@@ -24,7 +24,7 @@ from dlkit.options import (
     to_plain,
     to_text,
 )
-from dlkit.options.values import SCHEDULES, Duration, Fold, Schedule, Size
+from dlkit.options.values import SCHEDULES, Duration, Fold, LabelBudget, Schedule, Size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +65,7 @@ _with_number = ("step", "exponential", "inverse", "exp")
 _parsed: dict[type, st.SearchStrategy[Any]] = {
     Size: st.builds(Size, st.integers(1, 10**6), st.integers(1, 10**6)),
     Fold: st.integers(2, 10**6).flatmap(lambda count: st.builds(Fold, st.integers(1, count), st.just(count))),
+    LabelBudget: st.builds(LabelBudget, st.integers(2, 10**17)) | st.builds(LabelBudget, st.none(), st.floats(1e-4, 1)),
     Duration: st.builds(Duration, st.floats(0, 1e18)),
     Schedule: st.builds(Schedule, st.sampled_from(_with_number), _positive)
     | st.sampled_from([Schedule(name) for name in SCHEDULES if name not in _with_number]),
