@@ -17,7 +17,8 @@ from sklearn.metrics import silhouette_score
 from sklearn.mixture import GaussianMixture
 
 from dlkit.agreement import agreement_metrics, contingency
-from dlkit.coded import CodedImages, evenly, name_of
+from dlkit.coded import CodedImages, name_of
+from dlkit.data.spread import evenly
 from dlkit.errors import DataError, UsageError
 from dlkit.metrics import Metrics
 from dlkit.report.figures import clean
@@ -149,7 +150,7 @@ class Clustering:
         self.scores: list[dict[str, float]] = []
         self.fitted = images.data.train if len(images.data.train) else images.data.held_out
         codes = images.codes[self.fitted.name]
-        self._rows = evenly(torch.arange(len(codes)), FIT_IMAGES)
+        self._rows = evenly(len(codes), FIT_IMAGES)
         vectors = codes[self._rows].numpy()
         self.k, self.why = self._chosen(vectors, k)
         if k is None:
@@ -170,7 +171,7 @@ class Clustering:
         if self._labelled():
             count = len(self.images.data.spec.classes)
             return count, "as many as there are classes"
-        some = vectors[evenly(torch.arange(len(vectors)), CHOOSING_IMAGES).numpy()]
+        some = vectors[evenly(len(vectors), CHOOSING_IMAGES).numpy()]
         k, self.scores = choose_k(some, self.method, self.seed)
         by = "the largest silhouette" if self.method == "kmeans" else "the lowest BIC"
         return k, f"{by} among {int(self.scores[0]['k'])} to {int(self.scores[-1]['k'])}"
@@ -186,7 +187,8 @@ class Clustering:
             return Metrics(())
         held_out = self.images.data.held_out
         assert held_out.labels is not None  # noqa: S101 - labelled
-        rows = evenly(torch.nonzero(held_out.labels >= 0).flatten(), MEASURED)
+        known = torch.nonzero(held_out.labels >= 0).flatten()
+        rows = known[evenly(len(known), MEASURED)]
         truth = held_out.labels[rows].numpy()
         shape = (len(self.images.data.spec.classes), self.k)
         own = next(each for each in self.assigned if each.split is held_out).clusters[rows.numpy()]

@@ -6,7 +6,6 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -101,13 +100,6 @@ class CodedImages:
 def name_of(split: Split, index: int) -> str:
     """An image's file, or its split and number."""
     return f"{split.name} {index}" if split.files is None else split.files[index]
-
-
-def evenly(indices: Tensor, most: int) -> Tensor:
-    """At most ``most`` of them, spread evenly."""
-    if len(indices) <= most:
-        return indices
-    return indices[torch.linspace(0, len(indices) - 1, most).round().long()]
 
 
 def _other(run: Run, within: str, display: Display) -> ImageData:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from dlkit.capabilities import require
 from dlkit.data import read_images, to_pixels
+from dlkit.data.spread import evenly
 from dlkit.decoding import Decoder
 from dlkit.errors import DataError
 from dlkit.files import atomic_path, made_folder
@@ -128,7 +129,7 @@ class Morph:
 
     def _strip(self, paths: dict[str, Tensor]) -> Any:
         """A row for each path, between the images themselves."""
-        shown = torch.linspace(0, self.steps - 1, min(self.steps, _SHOWN)).round().long()
+        shown = evenly(self.steps, _SHOWN)
         rows = [torch.cat([self.ends[:1], images[shown], self.ends[1:]]) for images in paths.values()]
         titles = ["A", *(f"{place / (self.steps - 1):.2f}" for place in shown.tolist()), "B"]
         return plots.image_grid(rows, list(paths), titles)

@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dlkit.baselines import wilson_interval
-from dlkit.coded import CodedImages, evenly, name_of
+from dlkit.coded import CodedImages, name_of
 from dlkit.data import read_images, to_pixels
 from dlkit.data.digests import digests
+from dlkit.data.spread import evenly
 from dlkit.errors import DataError, UsageError
 from dlkit.metrics import Metric, Metrics
 from dlkit.report.label_plots import captioned
@@ -125,8 +126,7 @@ class Search:
         held_out, train = self.data.held_out, self.data.train
         if held_out.labels is None or train.labels is None:
             raise UsageError("Recall needs images with classes, in train and test.", "Leave out --recall, or --in.")
-        gallery = evenly(torch.nonzero(train.labels >= 0).flatten(), _GALLERY)
-        wanted = evenly(torch.nonzero(held_out.labels >= 0).flatten(), _QUERIES)
+        gallery, wanted = _known(train.labels, _GALLERY), _known(held_out.labels, _QUERIES)
         if held_out is train or len(gallery) == 0 or len(wanted) == 0:
             raise DataError("There are no labelled training images to search among, or no held-out ones to search for.")
         labels, truth = train.labels[gallery], held_out.labels[wanted]
@@ -141,6 +141,11 @@ def _name(file: str) -> str:
 
 def _pixels(split: Split, indices: Tensor) -> Tensor:
     return F.normalize(torch.from_numpy(small_pixels(split, indices.numpy())), dim=1)
+
+
+def _known(labels: Tensor, most: int) -> Tensor:
+    known = torch.nonzero(labels >= 0).flatten()
+    return known[evenly(len(known), most)]
 
 
 def _hits(gallery: Tensor, queries: Tensor, labels: Tensor, truth: Tensor) -> Tensor:

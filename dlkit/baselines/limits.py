@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dlkit.data.spread import evenly
+
 if TYPE_CHECKING:
     from dlkit.data import Split
 
@@ -25,4 +27,4 @@ def spread(split: Split, most: int, values: int = VALUES) -> Split:
     if not len(split):
         return split
     most = max(1, min(most, values // split.raw(torch.tensor([0])).numel()))
-    return split if len(split) <= most else split.subset(torch.linspace(0, len(split) - 1, most).round().long())
+    return split if len(split) <= most else split.subset(evenly(len(split), most))

@@ -12,6 +12,7 @@ from torch import Tensor
 from dlkit.data.data import Duplicate, ImageData, Split
 from dlkit.data.listing import SPLITS, UNLABELLED
 from dlkit.data.spec import LABEL_WORDS, DataSpec
+from dlkit.data.spread import evenly
 from dlkit.data.text import enumerated
 from dlkit.display import Display
 from dlkit.files import atomic_path
@@ -187,4 +188,4 @@ def _choose(split: Split) -> Tensor:
 
 def _spread(indices: Tensor, most: int) -> Tensor:
     count = min(most, len(indices))
-    return indices[torch.linspace(0, len(indices) - 1, count).round().long()]
+    return indices[evenly(len(indices), count)]

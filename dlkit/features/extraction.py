@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from dlkit.backbones import Backbone, Tap
+from dlkit.data.spread import evenly
 from dlkit.display import Progress
 from dlkit.features.engine import CHECKED, WORTH_CHECKING, Engine, batch_size, build_engine, variants
 from dlkit.features.keys import Subject
@@ -142,7 +143,7 @@ class _Extraction:
         held = _engines.get(self.runtime)
         if held is not None and held[0] == key and (held[1] or count < WORTH_CHECKING):
             return held[2]
-        chosen = np.linspace(0, count - 1, min(CHECKED, count)).astype(np.int64)
+        chosen = evenly(count, CHECKED).numpy()
         sample = self.split.pixels(torch.from_numpy(self.first[chosen])).to(self.runtime.device)
         engine = build_engine(self.backbone, self.taps, sample, count, self.runtime, self.options)
         if engine.variant != "plain":  # a plain one is the given backbone, whose weights may change

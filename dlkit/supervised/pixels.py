@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
+from dlkit.data.spread import evenly
+
 if TYPE_CHECKING:
     from dlkit.data import Split
 
@@ -91,7 +93,7 @@ def nearest(train: Split, known: NDArray[np.bool_], test: Split, wanted: NDArray
     """
     chosen = np.flatnonzero(known)
     if len(chosen) > TRAIN_IMAGES:
-        chosen = chosen[np.linspace(0, len(chosen) - 1, TRAIN_IMAGES).round().astype(np.int64)]
+        chosen = chosen[evenly(len(chosen), TRAIN_IMAGES).numpy()]
     search = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(chosen)), algorithm="brute")
     search.fit(small_pixels(train, chosen))
     found = search.kneighbors(small_pixels(test, np.flatnonzero(wanted)), return_distance=False)

@@ -9,6 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from dlkit.data.spread import evenly
 from dlkit.report import Picture, plots
 from dlkit.report.style import BLUE, PALE, styled
 from dlkit_builtin.boltzmann.evaluation import parts
@@ -120,7 +121,7 @@ def _activities(technique: Rbm, data: ImageData, runtime: Runtime) -> Picture:
     few = data.held_out.subset(torch.arange(min(SHOWN, len(data.held_out))))
     codes = runtime.collect(technique.encode, few)
     busy = codes.mean(0).argsort(descending=True)
-    chosen = busy[torch.linspace(0, len(busy) - 1, min(SHOWN, len(busy))).long()]
+    chosen = busy[evenly(len(busy), SHOWN)]
     caption = (
         "How probably hidden units (columns, the busiest left) are on for held-out images (rows): white 1, black 0. A "
         "column of one colour is a unit that is always or never on; rows that look alike are images that it cannot "

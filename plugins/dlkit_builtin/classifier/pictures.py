@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 
+from dlkit.data.spread import evenly
 from dlkit.report import Picture, plots
 from dlkit.supervised.objective import labelled
 from dlkit.supervised.pictures import supervised_pictures
@@ -44,15 +44,10 @@ def pictures(technique: Classifier, data: ImageData, runtime: Runtime) -> Iterat
     )
     yield _filters(technique)
     yield from _maps(technique.network.eval(), split, runtime)
-    chosen = _spread(split, POINTS)
+    chosen = evenly(len(split), POINTS)
     shown = split.subset(chosen)
     yield _driving(shown, features[chosen])
     yield from _planes(technique, labelled(shown), runtime)
-
-
-def _spread(split: Split, most: int) -> Tensor:
-    """Indices of at most ``most`` images, evenly over the split."""
-    return torch.linspace(0, len(split) - 1, min(most, len(split))).long()
 
 
 def _saliency(technique: Classifier, split: Split, runtime: Runtime) -> Picture | None:
@@ -61,7 +56,7 @@ def _saliency(technique: Classifier, split: Split, runtime: Runtime) -> Picture 
     stages = [stage for name, stage in network.body.named_children() if name.startswith(("conv-", "stage-"))]
     if not stages or technique.spec.target == "number":
         return None
-    shown = split.subset(_spread(split, SALIENT))
+    shown = split.subset(evenly(len(split), SALIENT))
     images = shown.pixels().to(runtime.device)
     return saliency_picture(network, stages[-1], images, shown.labels, technique.spec.classes, files=shown.files)
 
@@ -78,7 +73,7 @@ def _filters(technique: Classifier) -> Picture:
 
 def _maps(network: Network, split: Split, runtime: Runtime) -> Iterator[Picture]:
     """The strongest maps of each convolutional stage, for a few images."""
-    images = split.pixels(_spread(split, IMAGES))
+    images = split.pixels(evenly(len(split), IMAGES))
     rows, names = [], []
     with runtime.inference():
         maps = network.normalize(images.to(runtime.device))

@@ -10,6 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from dlkit.data.spread import evenly
 from dlkit.report import Picture, plots
 from dlkit.report.style import INK, styled
 from dlkit_builtin.colorize.bins import gamut_bins
@@ -36,7 +37,7 @@ def pictures(technique: Colorize, data: ImageData, runtime: Runtime) -> Iterator
     images = shown.pixels()
     colorized = runtime.collect(technique.colorize, shown, BATCH)
     caption = "Held-out images as the network sees them, in its colours, and in the true ones, which it never saw."
-    spread = torch.linspace(0, len(images) - 1, min(COLUMNS, len(images))).round().long()
+    spread = evenly(len(images), COLUMNS)
     yield _rows("colorized", "In colour", caption, images, colorized, spread)
     first, second = rgb_to_lab(colorized), rgb_to_lab(images)
     wrong = torch.cat([delta_e_2000(*pair).mean((1, 2)) for pair in zip(first[:, None], second[:, None], strict=True)])

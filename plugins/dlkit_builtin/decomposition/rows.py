@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dlkit.data.spread import evenly
 from dlkit.display import Progress
 from dlkit.runtime import Normalize
 
@@ -72,7 +73,7 @@ class TrainingRows:
 
     def sample(self, most: int) -> Rows:
         """At most ``most``, spread evenly, float32."""
-        return self.some(torch.linspace(0, len(self) - 1, min(most, len(self))).round().long())
+        return self.some(evenly(len(self), most))
 
     def batches(self, title: str, *, size: int, passes: int = 1, dtype: Any = np.float32) -> Iterator[Rows]:
         """All images in a random order, ``passes`` times, in batches of about the same size, ``size`` or more (all
