@@ -55,7 +55,7 @@ def search(
         pixels, found = images.find(path, k)
         target = target or opened_run.path / "searches" / f"{path.stem}.png"
         _draw(images.picture((query, pixels), found), target)
-        display.table(_rows(found), f"Most similar to {query}")
+        display.table(_rows(found, own=within is None), f"Most similar to {query}")
         display.text(f"Picture: {target}")
         told |= {"query": query, "found": found, "picture": target}
     if recall:
@@ -65,9 +65,16 @@ def search(
     display.result(told)
 
 
-def _rows(found: list[Hit]) -> list[dict[str, object]]:
+def _rows(found: list[Hit], *, own: bool) -> list[dict[str, object]]:
+    """``own``: from the run's own data. What other data call a split says nothing about the run."""
     return [
-        {"rank": rank, "distance": hit.distance, "label": hit.label, "split": hit.split, "file": hit.file}
+        {
+            "rank": rank,
+            "distance": hit.distance,
+            "label": hit.label,
+            "split": hit.split if own else "",
+            "file": hit.file,
+        }
         for rank, hit in enumerate(found, start=1)
     ]
 
