@@ -260,7 +260,7 @@ def _changed(run: Run, changes: Mapping[str, object]) -> Settings:
     planned = getattr(before.options, "epochs", None)
     reached = {row.get("phase"): row.get("epoch", 0) for row in run.metrics()}
     # A phase with more epochs than --epochs is about has an option of its own for them.
-    done = max((epoch for epoch in reached.values() if epoch <= (planned or 0)), default=0)
+    done = max((epoch for epoch in reached.values() if planned is None or epoch <= planned), default=0)
     if "schedule" in changes:
         changes = {"schedule_epochs": changes.get("epochs", planned), **changes}
     elif "epochs" in changes:

@@ -171,6 +171,18 @@ def test_a_run_is_whole_and_resumes_to_the_bit(tmp_path: Path, monkeypatch: pyte
     assert main(["export", "latest", "--runs", runs, "--quiet"]) == 0
 
 
+def test_fewer_epochs_than_there_were_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(session, "save_pictures", lambda *_: None)
+    monkeypatch.setattr("dlkit_builtin.gan.technique.UPDATES", 8)  # two epochs, where none are given
+    small(tmp_path / "data.npz")
+    runs = str(tmp_path / "runs")
+    assert main([*WORDS, "--data", str(tmp_path / "data.npz"), "--runs", runs]) == 0
+    assert main(["resume", "latest", "--runs", runs, "--epochs", "1", "--quiet"]) == 2
+    assert "has been trained for 2 epochs already" in capsys.readouterr().err
+
+
 def test_what_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small(tmp_path / "data.npz")
     words = ["--data", str(tmp_path / "data.npz"), "--runs", str(tmp_path / "runs")]
