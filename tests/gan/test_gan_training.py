@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,14 @@ def test_published_settings() -> None:
     assert recipe(GanOptions(), 256 * 256).r1 == 10
     assert recipe(GanOptions(), 32 * 32).r1 == 10 / 64
     assert recipe(GanOptions(r1=3.0), 32 * 32).r1 == 3
+
+
+def test_the_last_epochs_samples_are_kept_where_a_single_image_joins_the_batch_before_it(tmp_path: Path) -> None:
+    data = small(tmp_path / "data.npz")
+    data = dataclasses.replace(data, train=data.train.subset(torch.arange(25)))
+    options = GanOptions(net="mlp", epochs=5, batch_size=8, width=4, latent=4)
+    technique, _, _ = played(options, data, tmp_path)
+    assert max(technique.over_time) == 5
 
 
 def test_samples_over_time(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from torch import Generator, Tensor, nn
 from dlkit.data.spec import DataSpec
 from dlkit.errors import UsageError
 from dlkit.metrics import Metrics
+from dlkit.runtime.batches import cut
 from dlkit.technique import OutputKind, PhasePlan, State
 from dlkit_builtin.gan.game import Game, samples
 from dlkit_builtin.gan.networks import Discriminator, build
@@ -82,8 +83,11 @@ class Gan:
 
     def _epochs(self, images: int) -> int:
         """``--epochs``, or what makes :data:`UPDATES` of the generator."""
-        steps = max(1, math.ceil(images / self.options.batch_size))
-        return self.options.epochs or math.ceil(UPDATES * self.recipe.n_dis / steps)
+        return self.options.epochs or math.ceil(UPDATES * self.recipe.n_dis / self._steps(images))
+
+    def _steps(self, images: int) -> int:
+        """Of an epoch: the batches that ``fit`` makes where samples depend on each other."""
+        return max(1, len(cut(images, self.options.batch_size, merge_single=True)))
 
     def train(self, data: ImageData, runtime: Runtime, run: Run) -> None:
         """Play; the generator's moving average is kept. ``data.val`` is not looked at."""
@@ -93,7 +97,7 @@ class Gan:
                     self.recipe, runtime)  # fmt: skip
         for network in (game.generator, game.discriminator, game.average):
             network.train()
-        steps = math.ceil(len(data.train) / options.batch_size)
+        steps = self._steps(len(data.train))
         watch = Watch(
             lambda noise: samples(game.average.eval(), noise),
             data.train.pixels(torch.arange(min(len(data.train), 64))),
