@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dlkit.data import Split
-from dlkit.data.data import Resident
 from dlkit.supervised.mixup import update_mixed
 from dlkit.supervised.objective import Objective
 from dlkit.supervised.sampling import sample_weights
@@ -41,12 +40,6 @@ def mlp(sizes: Sequence[int], dropout: float) -> nn.Sequential:
     return nn.Sequential(*layers[:-2])
 
 
-def as_split(split: Split, features: NDArray[np.float32]) -> Split:
-    """A split whose images are feature vectors, ``(N, D, 1, 1)``: batches and phases work on it as on images."""
-    pixels = torch.from_numpy(features)[:, :, None, None]
-    return Split(split.name, Resident(pixels), split.labels, split.files, targets=split.targets)
-
-
 def standardised(head: nn.Sequential, mean: NDArray[np.float32], scale: NDArray[np.float32]) -> nn.Sequential:
     """The same function of features as they are that ``head`` is of ``(features - mean) / scale``, both ``(D,)``."""
     first = head[0]
@@ -70,7 +63,7 @@ def fit_mlp(
     *,
     phase: str,
 ) -> FitResult:
-    """Train an MLP on features (see :func:`as_split`); where ``val`` has images, its best epoch is kept.
+    """Train an MLP on features (see :func:`dlkit.layerwise.vectors`); where ``val`` has images, its best epoch is kept.
 
     ``--mixup`` mixes features, since the images behind them are not computed again.
     """

@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import nn
 
 from dlkit.backbones import Tap
 from dlkit.backbones.backbone import TOP
 from dlkit.errors import UsageError
 from dlkit.features import extract, side_by_side
+from dlkit.layerwise import vectors
 from dlkit.options.suggest import did_you_mean
 from dlkit.probes.targets import Ints
 from dlkit.supervised.objective import labelled
 from dlkit_builtin.transfer.finetune import train_strategy
-from dlkit_builtin.transfer.heads import as_split, fit_mlp, in_units_of, mlp, standardised
+from dlkit_builtin.transfer.heads import fit_mlp, in_units_of, mlp, standardised
 from dlkit_builtin.transfer.scratch import drawn_from, scratch_backbone
 from dlkit_builtin.transfer.study import Study, Taps, study
 
@@ -135,8 +137,8 @@ def mlp_head(job: Job) -> None:
     val = labelled(job.data.val)
     fit_mlp(
         head,
-        as_split(train, (features - mean) / scale),
-        as_split(val, (_features(job, taps, val) - mean) / scale),
+        _vectors(train, (features - mean) / scale),
+        _vectors(val, (_features(job, taps, val) - mean) / scale),
         runtime,
         job.run,
         options,
@@ -144,6 +146,10 @@ def mlp_head(job: Job) -> None:
         phase="mlp-head",
     )
     network.taps, network.head = taps, standardised(head, mean, scale)
+
+
+def _vectors(split: Split, features: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> Split:
+    return vectors(split.name, torch.from_numpy(features), split.labels, split.targets)
 
 
 def _features(job: Job, taps: Taps, split: Split) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
