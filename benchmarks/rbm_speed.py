@@ -6,7 +6,8 @@ persistent and it has neither momentum nor weight decay, so the plain row has no
 of the other are neighbours in time; the ratio is that of neighbours: median, and range over the pairs. Goals: 3.3 × the
 samples per second at batches of 10, 1.6 × at 100.
 
-    python benchmarks/rbm_speed.py [--pairs 7] [--images 2000] [--threads N] [--clock wall|cpu] [--data FOLDER]
+    python benchmarks/rbm_speed.py [--pairs 7] [--images 2000] [--threads N] [--precision fp32|bf16] [--clock wall|cpu]
+        [--data FOLDER]
 """
 
 from __future__ import annotations
@@ -61,9 +62,10 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2_000)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--clock", choices=sorted(CLOCKS), default="wall")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="of the products")
     parser.add_argument("--data", help="a data set of 28 × 28, in place of random pixels")
     arguments = parser.parse_args()
-    runtime = Runtime(RuntimeOptions(device="cpu", threads=arguments.threads))
+    runtime = Runtime(RuntimeOptions(device="cpu", threads=arguments.threads, precision=arguments.precision))
     if arguments.data:
         from dlkit.data import load_data
 
@@ -71,7 +73,8 @@ def main() -> None:
         images = train.pixels(torch.arange(arguments.images)).flatten(1)
     else:
         images = (torch.rand(arguments.images, 784) < 0.2).float()
-    print(f"torch {torch.__version__}, {runtime.threads} threads, {arguments.pairs} pairs, {arguments.clock} time")
+    setting = f"{runtime.threads} threads, {runtime.precision}, {arguments.pairs} pairs, {arguments.clock} time"
+    print(f"torch {torch.__version__}, {setting}")
     print("| batch | update | × scikit-learn | range | goal |\n| --- | --- | --- | --- | --- |")
     for batch, goal in GOALS.items():
         for kind in KINDS:

@@ -24,6 +24,7 @@ from torch import Generator, Tensor
 
 from dlkit_builtin.boltzmann.machine import Machine
 from dlkit_builtin.boltzmann.options import DivergenceOptions
+from dlkit_builtin.boltzmann.products import Products
 
 ACTIVITY_DECAY = 0.95
 """Of q over updates; Hinton 2010, section 11 has 0.9 to 0.99."""
@@ -90,12 +91,15 @@ class ContrastiveDivergence:
         machine: on its device already.
         options: k, chains, momentum, weight decay, sparsity.
         generator: of the chains' start.
+        precision: of the matrix products, ``fp32`` or ``bf16``.
     """
 
-    def __init__(self, machine: Machine, options: DivergenceOptions, generator: Generator) -> None:
+    def __init__(
+        self, machine: Machine, options: DivergenceOptions, generator: Generator, precision: str = "fp32"
+    ) -> None:
         self.machine, self.options = machine, options
         self.weight = machine.weight.detach()
-        self.weight_t = self.weight.t()
+        self.products = Products(self.weight, precision)
         self.hidden_bias, self.visible_bias = machine.hidden_bias.detach(), machine.visible_bias.detach()
         self.state: dict[str, Tensor] = {}
         if options.momentum > 0:
@@ -116,6 +120,7 @@ class ContrastiveDivergence:
             reconstruct nothing, ``activity``: the mean of p(h = 1 | v).
         """
         space = self.workspaces.get(len(visible)) or self._workspace(len(visible))
+        self.products.begin()
         if self.machine.gaussian:
             space.v_data.copy_(visible)
         else:
@@ -139,7 +144,7 @@ class ContrastiveDivergence:
         for step in range(self.options.cd):
             if step:
                 space.hidden_draws.toss(space.h_model, generator, states)
-            torch.addmm(self.visible_bias, states, self.weight, out=space.mean)
+            self.products.down(states, self.visible_bias, space.mean)
             if not self.machine.gaussian:
                 space.mean.sigmoid_()
             if step == 0:
@@ -155,7 +160,7 @@ class ContrastiveDivergence:
         return figures
 
     def _up(self, visible: Tensor, out: Tensor) -> None:
-        torch.addmm(self.hidden_bias, visible, self.weight_t, out=out).sigmoid_()
+        self.products.up(visible, self.hidden_bias, out).sigmoid_()
 
     def _draw_visible(self, space: Workspace, generator: Generator) -> None:
         if self.machine.gaussian:
@@ -170,13 +175,14 @@ class ContrastiveDivergence:
 
     def _apply(self, space: Workspace, rate: float) -> None:
         scale, momentum, decay = 1 / space.count, self.options.momentum, self.options.weight_decay
+        add_outer = self.products.add_outer
         if momentum == 0:
-            self.weight.addmm_(space.hidden_t, space.visible, beta=1 - rate * decay, alpha=rate * scale)
+            add_outer(self.weight, space.hidden, space.visible, beta=1 - rate * decay, alpha=rate * scale)
             self.hidden_bias.addmv_(space.hidden_t, space.ones, alpha=rate * scale)
             self.visible_bias.addmv_(space.visible.t(), space.signs, alpha=rate * scale)
             return
         velocity = self.state["weight_velocity"]
-        velocity.addmm_(space.hidden_t, space.visible, beta=momentum, alpha=scale)
+        add_outer(velocity, space.hidden, space.visible, beta=momentum, alpha=scale)
         if decay > 0:
             velocity.add_(self.weight, alpha=-decay)
         self.weight.add_(velocity, alpha=rate)
