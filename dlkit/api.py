@@ -147,11 +147,13 @@ class Model:
         outputs = [torch.cat([tensor.float().cpu() for tensor in tensors]) for tensors in zip(*parts, strict=True)]
         return dict(zip(self.technique.outputs(), outputs, strict=True))
 
-    def export(self, format: str | None = None, out: str | os.PathLike[str] | None = None) -> ExportReport:
+    def export(
+        self, format: str | None = None, out: str | os.PathLike[str] | None = None, *, part: str | None = None
+    ) -> ExportReport:
         """Export, reload, compare with the model on real images (see ``dlkit export``)."""
         from dlkit.export import export_run
 
-        return export_run(self.run, format, None if out is None else Path(out), display=self._display)
+        return export_run(self.run, format, None if out is None else Path(out), display=self._display, part=part)
 
     def _apply(self, capability: str, values: Tensor) -> Tensor:
         if not isinstance(self.technique, CAPABILITIES[capability]):

@@ -9,7 +9,7 @@ post-processing belong to the model and travel with its export.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, runtime_checkable
 
@@ -43,6 +43,38 @@ class State:
 
     tensors: Mapping[str, Tensor]
     plain: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GraphInput:
+    """What a graph takes for each image.
+
+    Attributes:
+        kind: ``float32`` numbers, or ``int64``.
+        shape: of one image's, without the batch.
+        means: what it is, in a few words, for whoever uses the export.
+    """
+
+    kind: Literal["float32", "int64"]
+    shape: tuple[int, ...]
+    means: str
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A part of a trained model whose input is not an image, such as a generator.
+
+    Attributes:
+        module: in eval mode; ``forward(*inputs)`` returns a tuple, one tensor for each of the outputs.
+        inputs: name → what it is, in order.
+        outputs: name → kind, in order. Pixels of the kind ``image`` leave the exported graph as uint8.
+        draw: so many inputs as the graph is used with, to compare the export with the model on.
+    """
+
+    module: nn.Module
+    inputs: Mapping[str, GraphInput]
+    outputs: Mapping[str, OutputKind]
+    draw: Callable[[int, Generator], Sequence[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -106,6 +138,15 @@ class Illustrates(Protocol):
 
 
 @runtime_checkable
+class HasGraphs(Protocol):
+    """Optional: other things to export than the inference module; `dlkit export` takes the first of them."""
+
+    def graphs(self) -> Mapping[str, Graph]:
+        """Name of a part → the part."""
+        ...
+
+
+@runtime_checkable
 class Advises(Protocol):
     """Optional: what it would do with this data, and why, before training (``card.advises``)."""
 
@@ -158,6 +199,23 @@ class Generates(Protocol):
 
 
 @runtime_checkable
+class Draws(Protocol):
+    """Capability ``draw``: images are made of latents, which are drawn rather than found.
+
+    Where such a technique encodes too, those codes are something else than its latents.
+    """
+
+    def draw(self, count: int, generator: Generator) -> Tensor:
+        """Latents ``(count, Z)``, z ~ N(0, I); :meth:`Generates.generate` begins with the same draws."""
+        ...
+
+    def decode(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Latents ``(B, Z)`` → pixels ``(B, C, H, W)`` in [0, 1]; ``labels`` as :meth:`Generates.generate` takes
+        them, one for each."""
+        ...
+
+
+@runtime_checkable
 class Classifies(Protocol):
     """Capability ``classify``: images → class probabilities. Asked only where labels are classes."""
 
@@ -171,6 +229,7 @@ CAPABILITIES: dict[str, type[Any]] = {
     "decode": Decodes,
     "reconstruct": Reconstructs,
     "generate": Generates,
+    "draw": Draws,
     "classify": Classifies,
 }
 """Name of a capability, as ``card.capabilities`` gives it → its protocol.

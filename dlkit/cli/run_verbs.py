@@ -112,6 +112,8 @@ def encode(
               help="onnx, torch (a torch.export program) or safetensors; by default as the suffix of --out says, "
                    "else onnx.")  # fmt: skip
 @click.option("--out", metavar="FILE", help="The file to write; by default in the run's folder exports/.")
+@click.option("--part", metavar="PART", help="model (images in) or another part that the technique has, such as the "
+              "generator of a gan, which is its default.")  # fmt: skip
 @click.option("--data", metavar="NAME|PATH", help="Images for the check, where the run's own data is not at hand.")
 @click.option("--overwrite", is_flag=True, help="Replace the file where it exists.")
 @output_flags
@@ -120,6 +122,7 @@ def export(
     runs: str,
     format_name: str | None,
     out: str | None,
+    part: str | None,
     data: str | None,
     overwrite: bool,
     quiet: bool,
@@ -133,10 +136,12 @@ def export(
 
     display = make_display(quiet, as_json)
     target = None if out is None else user_path(out)
-    done = export_run(opened(run, runs), format_name, target, display=display, data=data, overwrite=overwrite)
+    done = export_run(
+        opened(run, runs), format_name, target, display=display, part=part, data=data, overwrite=overwrite
+    )
+    compared = "images it differs from the model" if done.part == "model" else "draws it differs, beyond rounding,"
     display.text(
-        f"Wrote {done.path} ({done.size:,} bytes); on {done.images:,} images it differs from the model by at most "
-        f"{done.difference:.1e}"
+        f"Wrote {done.path} ({done.size:,} bytes); on {done.images:,} {compared} by at most {done.difference:.1e}"
     )
     if done.edges:
         display.text(f"{done.edges} of the images lie on an edge, where rounding decides which way the model goes.")

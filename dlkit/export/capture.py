@@ -12,7 +12,7 @@ import torch
 from torch.export import Dim, ExportedProgram
 
 from dlkit.errors import DlkitError
-from dlkit.export.exporting import INPUT_NAME, ExportModel
+from dlkit.export.exporting import MODEL, ExportModel
 
 
 @contextmanager
@@ -44,8 +44,10 @@ def capture(model: ExportModel) -> ExportedProgram:
         DlkitError: the module cannot be captured.
     """
     with translated("captured as a graph"), torch.no_grad():
+        batch = {0: Dim("batch", min=1)}
+        shapes = tuple(batch for _ in model.examples)
         program = torch.export.export(
-            model.module, (model.example,), dynamic_shapes={INPUT_NAME: {0: Dim("batch", min=1)}}
+            model.module, (*model.examples.values(),), dynamic_shapes=(shapes,) if model.part != MODEL else shapes
         )
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # holds paths of this machine, which the file need not tell

@@ -28,12 +28,13 @@ class Exporter(Protocol):
         """Write ``model`` to ``path``, one self-contained file."""
         ...
 
-    def reload(self, model: ExportModel, path: Path) -> Callable[[Tensor], Sequence[Tensor]]:
+    def reload(self, model: ExportModel, path: Path) -> Callable[..., Sequence[Tensor]]:
         """Open the file written, independently of ``model``'s tensors.
 
         Returns:
-            A function from raw images ``(B, C, H, W)``, uint8 or float32, to the outputs in their order, on the
-            CPU. It works for any ``B`` ≥ 1.
+            A function from the inputs, as ``model.examples`` has them in order (raw images ``(B, C, H, W)``, uint8 or
+            float32, where it has none of its own), to the outputs in their order, on the CPU. It works for any
+            ``B`` ≥ 1.
         """
         ...
 

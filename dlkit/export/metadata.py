@@ -1,7 +1,8 @@
 """What an exported file says about itself: written by `dlkit export`, read by `dlkit predict`; light.
 
 All values are strings, since ONNX and safetensors hold nothing else: ``dlkit_version``, ``technique`` (its
-name), ``spec`` (the :class:`DataSpec` as JSON), ``outputs`` (name → kind, JSON, in order).
+name), ``spec`` (the :class:`DataSpec` as JSON), ``outputs`` (name → kind, JSON, in order); and, where the graph takes
+no images, ``inputs`` (name → kind, shape of one without the batch, what it means; JSON, in order).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 import dlkit
@@ -17,12 +18,13 @@ from dlkit.data.spec import DataSpec, Normalization, PixelType, ResizeMode, Targ
 from dlkit.errors import DataError, PluginError
 
 if TYPE_CHECKING:
-    from dlkit.technique import OutputKind
+    from dlkit.technique import GraphInput, OutputKind
 
 OUTPUT_KINDS = ("image", "code", "probabilities", "scores", "numbers", "values")
 """The values of :data:`dlkit.technique.OutputKind`, which lives in a heavy module."""
 
 KEYS = ("dlkit_version", "technique", "spec", "outputs")
+INPUTS = "inputs"
 
 _MAX_SIDE = 16_384  # pixels; a bound on what a stranger's file can make us allocate, far above any real model
 _OUTPUT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
@@ -45,7 +47,13 @@ class Description:
     outputs: Mapping[str, OutputKind]
 
 
-def describe(name: str, spec: DataSpec, outputs: Mapping[str, OutputKind], extra: Mapping[str, str]) -> dict[str, str]:
+def describe(
+    name: str,
+    spec: DataSpec,
+    outputs: Mapping[str, OutputKind],
+    extra: Mapping[str, str],
+    inputs: Mapping[str, GraphInput] | None = None,
+) -> dict[str, str]:
     """The metadata of an export.
 
     The normalisation's arrays are left out, since the graph holds them, and so is the path of the data, since
@@ -54,8 +62,9 @@ def describe(name: str, spec: DataSpec, outputs: Mapping[str, OutputKind], extra
     Raises:
         ValueError: ``extra`` uses one of :data:`KEYS`.
     """
-    if reserved := set(extra) & set(KEYS):
+    if reserved := set(extra) & {*KEYS, INPUTS}:
         raise ValueError(f"metadata keys {sorted(reserved)} are dlkit's own")
+    taken = {} if inputs is None else {INPUTS: json.dumps({key: asdict(each) for key, each in inputs.items()})}
     portable = replace(spec, normalization=Normalization(), source=spec.name)
     return {
         **extra,
@@ -63,6 +72,7 @@ def describe(name: str, spec: DataSpec, outputs: Mapping[str, OutputKind], extra
         "technique": name,
         "spec": json.dumps(portable.to_json(), allow_nan=False),
         "outputs": json.dumps(dict(outputs)),
+        **taken,
     }
 
 
@@ -93,6 +103,11 @@ def parse(metadata: Mapping[str, str], source: str) -> Description:
             f"{source!r} was not exported by dlkit: its metadata lacks {', '.join(missing)}.",
             "Make one with `dlkit export RUN --format onnx`.",
         )
+    if INPUTS in metadata:
+        raise DataError(
+            f"{source!r} takes no images but {', '.join(_names(metadata[INPUTS]))}.",
+            "It is a generator: use `dlkit generate RUN`, or ONNX Runtime as docs/commands/export.md shows.",
+        )
     try:
         spec = DataSpec.from_json(json.loads(metadata["spec"]))
         outputs = dict(json.loads(metadata["outputs"]))
@@ -102,6 +117,14 @@ def parse(metadata: Mapping[str, str], source: str) -> Description:
     if problem:
         raise _broken(metadata, source, problem)
     return Description(metadata["dlkit_version"], metadata["technique"], spec, outputs)
+
+
+def _names(inputs: str) -> list[str]:
+    try:
+        found = json.loads(inputs)
+    except ValueError:
+        found = {}
+    return [str(name)[:40] for name in found][:8] if isinstance(found, dict) and found else ["something else"]
 
 
 def _broken(metadata: Mapping[str, str], source: str, problem: str) -> DataError:

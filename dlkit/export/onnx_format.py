@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dlkit.errors import DlkitError
 from dlkit.export.capture import capture, translated
-from dlkit.export.exporting import INPUT_NAME, ExportModel
+from dlkit.export.exporting import ExportModel
 from dlkit.export.foreign import mark_parts
 from dlkit.export.graph_parts import put_in
 
@@ -39,11 +39,11 @@ def write(model: ExportModel, path: Path) -> None:
     with translated("converted to ONNX"):
         converted = torch.onnx.export(
             program,
-            (model.example,),
+            (*model.examples.values(),),
             dynamo=True,
             external_data=False,
             opset_version=OPSET,
-            input_names=[INPUT_NAME],
+            input_names=list(model.examples),
             output_names=list(model.outputs),
             verbose=False,
         )
@@ -58,14 +58,15 @@ def write(model: ExportModel, path: Path) -> None:
     path.write_bytes(proto.SerializeToString())
 
 
-def reload(model: ExportModel, path: Path) -> Callable[[Tensor], Sequence[Tensor]]:
+def reload(model: ExportModel, path: Path) -> Callable[..., Sequence[Tensor]]:
     """The file in onnxruntime."""
     names = list(model.outputs)
     with translated("loaded by onnxruntime"):
         opened = session(path.read_bytes(), torch.get_num_threads())
 
-    def run(images: Tensor) -> Sequence[Tensor]:
-        return [torch.from_numpy(array) for array in opened.run(names, {INPUT_NAME: images.numpy()})]
+    def run(*inputs: Tensor) -> Sequence[Tensor]:
+        given = {name: values.numpy() for name, values in zip(model.examples, inputs, strict=True)}
+        return [torch.from_numpy(array) for array in opened.run(names, given)]
 
     return run
 

@@ -42,8 +42,8 @@ def write(model: ExportModel, path: Path) -> None:
     path.write_bytes(buffer.getbuffer())
 
 
-def reload(model: ExportModel, path: Path) -> Callable[[Tensor], Sequence[Tensor]]:  # noqa: ARG001 - a format's interface
+def reload(model: ExportModel, path: Path) -> Callable[..., Sequence[Tensor]]:  # noqa: ARG001 - a format's interface
     """Load the file that :func:`write` has just written (see the module's docstring)."""
     with translated("loaded again"), path.open("rb") as file:
         module = torch.export.load(file).module()
-    return lambda images: tuple(module(images))
+    return lambda *inputs: tuple(module(*inputs))

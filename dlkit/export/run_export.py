@@ -13,8 +13,8 @@ from torch import Tensor
 from dlkit.data import load_data
 from dlkit.discovery import registry
 from dlkit.display import Display
-from dlkit.errors import PluginError
-from dlkit.export.exporting import ExportReport, check_target, export
+from dlkit.errors import PluginError, UsageError
+from dlkit.export.exporting import MODEL, ExportReport, check_target, export, parts_of
 from dlkit.export.formats import ExportFormat, choose_format
 from dlkit.export.verify import MAX_IMAGES
 from dlkit.options import RunOptions
@@ -28,10 +28,11 @@ def export_run(
     target: Path | None = None,
     *,
     display: Display | None = None,
+    part: str | None = None,
     data: str | None = None,
     overwrite: bool = False,
 ) -> ExportReport:
-    """Export a run's model and prove it on held-out images of the run's own data.
+    """Export a run's model and prove it on held-out images of the run's own data, or on drawn inputs.
 
     Args:
         run: a trained run.
@@ -39,6 +40,7 @@ def export_run(
             else ``onnx``.
         target: the file; by default ``exports/TECHNIQUE-RUN.SUFFIX`` in the run's directory.
         display: where progress is shown.
+        part: what of it: ``model`` takes images; by default the first of the technique's graphs, where it has any.
         data: what ``--data`` takes, for images to compare on where the run's own data is not at hand.
         overwrite: replace an existing file.
 
@@ -47,11 +49,22 @@ def export_run(
     """
     display = display or Display(quiet=True)
     chosen = choose_format(format, target, _formats())
-    target = target or run.path / "exports" / f"{run.technique.replace('/', '-')}-{run.name}{chosen.suffix}"
-    check_target(target, overwrite=overwrite)  # before the data is read, which may take long
+    if target is not None:
+        check_target(target, overwrite=overwrite)  # before the data is read, which may take long
     technique = run.load_technique()
-    images = _images(run, data, display)
-    display.info(f"Exporting and comparing on {len(images)} images")
+    parts = parts_of(technique)
+    part = part or next(iter(parts))
+    if part not in parts:
+        raise UsageError(f"A run of {run.technique} has no part {part!r}; it has {', '.join(parts)}.")
+    name = f"{run.technique.replace('/', '-')}-{run.name}{'' if part == MODEL else f'-{part}'}"
+    target = target or run.path / "exports" / f"{name}{chosen.suffix}"
+    check_target(target, overwrite=overwrite)
+    images = _images(run, data, display) if part == MODEL else None
+    display.info(
+        f"Exporting {part} and comparing on drawn inputs"
+        if images is None
+        else f"Exporting and comparing on {len(images)} images"
+    )
     return export(
         technique,
         run.spec,
@@ -60,6 +73,7 @@ def export_run(
         options=run.settings.options,
         target=target,
         format=chosen,
+        part=part,
         metadata=_metadata(run),
         overwrite=overwrite,
     )

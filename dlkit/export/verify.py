@@ -23,9 +23,9 @@ _TIE = 1e-6  # two classes closer than this are equally probable in float32; eit
 
 _EDGES = 0.05  # at most this share of the images (and one) may lie on the edge of a step
 
-Model = Callable[[Tensor], Sequence[Tensor]]
+Model = Callable[..., Sequence[Tensor]]
 
-Edges = Callable[[Tensor], Sequence[tuple[Tensor, Tensor]]]
+Edges = Callable[..., Sequence[tuple[Tensor, Tensor]]]
 """Raw images → for each output the least and the greatest value that rounding may make of it, ``(B, …)`` each."""
 
 
@@ -45,13 +45,19 @@ class Difference:
 
 
 def compare(
-    reference: Model, candidate: Model, images: Tensor, outputs: Mapping[str, OutputKind], edges: Edges | None = None
+    reference: Model,
+    candidate: Model,
+    inputs: Tensor | Sequence[Tensor],
+    outputs: Mapping[str, OutputKind],
+    edges: Edges | None = None,
 ) -> Difference:
-    """Run both on the same raw images, in batches of 1, 7 and more, which proves the dynamic batch dimension.
+    """Run both on the same raw inputs, in batches of 1, 7 and more, which proves the dynamic batch dimension.
 
     Args:
-        reference, candidate: raw images → the outputs, on the CPU.
-        images: ``(n, C, H, W)``, n ≥ 1; the first :data:`MAX_IMAGES` are used.
+        reference, candidate: inputs → the outputs, on the CPU. Where the candidate gives an image as uint8, and the
+            reference the pixels that it was rounded from, the difference is what rounding cannot explain.
+        inputs: raw images ``(n, C, H, W)``, or whatever the models take, n ≥ 1 of each; the first
+            :data:`MAX_IMAGES` are used.
         outputs: name → kind, in order.
         edges: for a model that steps (trees, nearest neighbours): an image where the two differ, and where the
             candidate stays within these bounds, is not counted as different but as lying on an edge.
@@ -60,31 +66,34 @@ def compare(
         ExportMismatchError: a difference beyond :data:`TOLERANCE`, another top-1 class, another shape, a value
             that is not finite, or a batch that the candidate refuses.
     """
-    images = images[:MAX_IMAGES]
+    taken = [values[:MAX_IMAGES] for values in ([inputs] if isinstance(inputs, Tensor) else inputs)]
+    images = len(taken[0])
     largest = dict.fromkeys(outputs, 0.0)
     on_edge = 0
-    for batch in _batches(images):
-        expected = reference(batch)
+    for batch in _batches(taken):
+        expected = reference(*batch)
         try:
-            found = candidate(batch)
+            found = candidate(*batch)
         except Exception as error:  # whatever the foreign runtime raises
             raise ExportMismatchError(
-                f"The exported model fails on a batch of {len(batch)}: {_first_line(error)}",
+                f"The exported model fails on a batch of {len(batch[0])}: {_first_line(error)}",
                 "Something in the model depends on the batch size. Nothing was written.",
             ) from error
         if len(found) != len(outputs):
             raise ExportMismatchError(f"The exported model has {len(found)} outputs, the model {len(outputs)}.")
-        kept = torch.ones(len(batch), dtype=torch.bool) if edges is None else ~_on_edge(batch, expected, found, edges)
+        kept = torch.ones(len(batch[0]), dtype=torch.bool)
+        if edges is not None:
+            kept = ~_on_edge(batch[0], expected, found, edges)
         on_edge += int((~kept).sum())
         for (name, kind), one, other in zip(outputs.items(), expected, found, strict=True):
             rows = kept if one.shape == other.shape else slice(None)
             largest[name] = max(largest[name], _difference(name, kind, one[rows], other[rows]))
-    if on_edge > max(1, _EDGES * len(images)):
+    if on_edge > max(1, _EDGES * images):
         raise ExportMismatchError(
-            f"The exported model takes another side of a step of the model for {on_edge} of {len(images)} images.",
+            f"The exported model takes another side of a step of the model for {on_edge} of {images} images.",
             "Rounding decides too much of what it says: its steps are too dense. Nothing was written.",
         )
-    return Difference(len(images), largest, on_edge)
+    return Difference(images, largest, on_edge)
 
 
 def _on_edge(batch: Tensor, expected: Sequence[Tensor], found: Sequence[Tensor], edges: Edges) -> Tensor:
@@ -102,11 +111,12 @@ def _on_edge(batch: Tensor, expected: Sequence[Tensor], found: Sequence[Tensor],
     return differ
 
 
-def _batches(images: Tensor) -> Iterator[Tensor]:
-    yield images[:1]
-    yield images[torch.arange(1, 8) % len(images)]  # fewer than eight images are repeated
-    for start in range(8, len(images), _BATCH):
-        yield images[start : start + _BATCH]
+def _batches(inputs: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    count = len(inputs[0])
+    yield [values[:1] for values in inputs]
+    yield [values[torch.arange(1, 8) % count] for values in inputs]  # fewer than eight are repeated
+    for start in range(8, count, _BATCH):
+        yield [values[start : start + _BATCH] for values in inputs]
 
 
 def _difference(name: str, kind: OutputKind, expected: Tensor, found: Tensor) -> float:
@@ -119,6 +129,8 @@ def _difference(name: str, kind: OutputKind, expected: Tensor, found: Tensor) ->
         which = "exported model" if one.isfinite().all() else "model"
         raise ExportMismatchError(f"Output {name!r}: the {which} returns values that are not finite.")
     gaps = (one - other).abs() / (one.abs().clamp(min=1) if kind == "numbers" else 1)
+    if found.dtype == torch.uint8 and expected.is_floating_point():
+        gaps = ((255 * one.clamp(0, 1) - other).abs() - 0.5).clamp(min=0) / 255
     difference = float(gaps.max()) if one.numel() else 0.0
     if difference > TOLERANCE:
         raise ExportMismatchError(

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dlkit.data.spec import DataSpec
 from dlkit.errors import DataError
-from dlkit.export.exporting import ExportModel, raw_module
+from dlkit.export.exporting import ExportModel, part_module
 from dlkit.technique import State
 
 
@@ -42,13 +42,13 @@ def write(model: ExportModel, path: Path) -> None:
     path.write_bytes(save(tensors, metadata))  # save_file would make a file that only its owner can read
 
 
-def reload(model: ExportModel, path: Path) -> Callable[[Tensor], Sequence[Tensor]]:
+def reload(model: ExportModel, path: Path) -> Callable[..., Sequence[Tensor]]:
     """A second technique, built from the file."""
     state, spec, _ = read_weights(path)
-    module = raw_module(type(model.technique).load(state, model.options, spec))
+    module = part_module(type(model.technique).load(state, model.options, spec), model.part)
 
-    def run(images: Tensor) -> Sequence[Tensor]:
-        outputs: Sequence[Tensor] = module(images)
+    def run(*inputs: Tensor) -> Sequence[Tensor]:
+        outputs: Sequence[Tensor] = module(*inputs)
         return outputs
 
     return run

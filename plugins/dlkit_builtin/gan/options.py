@@ -75,5 +75,5 @@ class GanOptions(TrainOptions, JudgeOptions):
 
 
 def capabilities(_: GanOptions) -> frozenset[str]:
-    """A discriminator's features are codes, but not those that a generator makes images of."""
-    return frozenset({"generate", "encode"})
+    """A discriminator's features are codes, but not those that a generator makes images of: these are drawn."""
+    return frozenset({"generate", "draw", "encode"})

@@ -21,7 +21,7 @@ from dlkit.data.spec import DataSpec
 from dlkit.errors import UsageError
 from dlkit.metrics import Metrics
 from dlkit.runtime.batches import cut
-from dlkit.technique import OutputKind, PhasePlan, State
+from dlkit.technique import Graph, GraphInput, OutputKind, PhasePlan, State
 from dlkit_builtin.gan.game import Game, samples
 from dlkit_builtin.gan.networks import Discriminator, build
 from dlkit_builtin.gan.options import GanOptions
@@ -53,8 +53,20 @@ class Inference(nn.Module):
         return features, self.discriminator.output(features)
 
 
+class Making(nn.Module):
+    """What is exported with noise in: the generator."""
+
+    def __init__(self, generator: nn.Module) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, latent: Tensor) -> tuple[Tensor]:
+        """Noise ``(B, Z)`` → pixels ``(B, C, H, W)``."""
+        return (samples(self.generator, latent),)
+
+
 class Gan:
-    """See the module's docstring; capabilities: generate, and encode by the discriminator's features.
+    """See the module's docstring; capabilities: generate, draw, and encode by the discriminator's features.
 
     Attributes:
         generator: the moving average after training.
@@ -130,10 +142,17 @@ class Gan:
 
         return pictures(self, data, runtime)
 
-    def generate(self, count: int, generator: Generator, labels: Tensor | None = None) -> Tensor:  # noqa: ARG002
+    def generate(self, count: int, generator: Generator, labels: Tensor | None = None) -> Tensor:
         """New images, pixels ``(count, C, H, W)``; ``labels`` are not asked for."""
-        noise = torch.randn(count, self.options.latent, generator=generator, device=generator.device)
-        return samples(self.generator.eval(), noise)
+        return self.decode(self.draw(count, generator), labels)
+
+    def draw(self, count: int, generator: Generator) -> Tensor:
+        """Noise z ~ N(0, I), ``(count, Z)``."""
+        return torch.randn(count, self.options.latent, generator=generator, device=generator.device)
+
+    def decode(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:  # noqa: ARG002 - none are asked for
+        """Noise ``(B, Z)`` → pixels ``(B, C, H, W)``."""
+        return samples(self.generator.eval(), codes)
 
     def encode(self, images: Tensor) -> Tensor:
         """Pixels ``(B, C, H, W)`` → the discriminator's features ``(B, D)``."""
@@ -147,6 +166,15 @@ class Gan:
     def inference_module(self) -> nn.Module:
         """``forward(pixels) -> (features, D(x))``."""
         return Inference(self.discriminator).eval()
+
+    def graphs(self) -> Mapping[str, Graph]:
+        """The generator: noise → image."""
+        latent = GraphInput("float32", (self.options.latent,), "noise, independent draws of N(0, 1)")
+
+        def draw(count: int, generator: Generator) -> list[Tensor]:
+            return [self.draw(count, generator)]
+
+        return {"generator": Graph(Making(self.generator).eval(), {"latent": latent}, {"image": "image"}, draw)}
 
     def state(self) -> State:
         """Both networks."""
