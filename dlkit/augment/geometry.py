@@ -1,0 +1,116 @@
+"""Moving pixels: images, masks, boxes and keypoints by one transformation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dlkit.augment.scenes import Scenes
+
+Movement = Callable[[Tensor], Tensor]
+"""Where points ``(B, N, 2)`` go."""
+_PADDING = {"black": "zeros", "edge": "border", "mirror": "reflection"}
+
+
+def warp(scenes: Scenes, matrices: Tensor, fill: str = "black") -> Scenes:
+    """Move each image by a projective transformation.
+
+    Args:
+        scenes: the images.
+        matrices: float32 ``(B, 3, 3)``: where a point (x, y, 1) of the image goes; coordinates as in
+            :class:`Scenes`. Images are interpolated bilinearly, masks take the nearest pixel.
+        fill: one of :data:`dlkit.augment.card.FILLS`.
+    """
+    height, width = scenes.size
+    sources = _sources(torch.linalg.inv(matrices), height, width)
+    return _resample(scenes, sources, fill, lambda points: transformed(points, matrices))
+
+
+def displace(scenes: Scenes, shifts: Tensor, fill: str = "black") -> Scenes:
+    """Move each pixel by its own shift.
+
+    Args:
+        scenes: the images.
+        shifts: float32 ``(B, H, W, 2)``: how far to the right and down, in pixels, the place lies from which a pixel
+            is taken. Points move against the shift at their place, exactly so for shifts that change slowly.
+        fill: one of :data:`dlkit.augment.card.FILLS`.
+    """
+    height, width = scenes.size
+    device = shifts.device
+    x, y = torch.arange(width, device=device) + 0.5, torch.arange(height, device=device) + 0.5
+    sources = torch.stack(
+        ((x + shifts[..., 0]) * (2 / width) - 1, (y[:, None] + shifts[..., 1]) * (2 / height) - 1), -1
+    )
+
+    def moved(points: Tensor) -> Tensor:
+        scale = points.new_tensor([2 / width, 2 / height])
+        field, result = shifts.permute(0, 3, 1, 2), points
+        for _ in range(3):  # towards the fixed point p = p₀ − shift(p)
+            at = (result * scale - 1).nan_to_num()[:, None]
+            found = F.grid_sample(field, at, padding_mode="border", align_corners=False)
+            result = points - found[:, :, 0].transpose(1, 2)
+        return result
+
+    return _resample(scenes, sources, fill, moved)
+
+
+def transformed(points: Tensor, matrices: Tensor) -> Tensor:
+    """Points ``(B, N, 2)`` under transformations ``(B, 3, 3)``."""
+    homogeneous = torch.cat((points, torch.ones_like(points[..., :1])), -1) @ matrices.transpose(1, 2)
+    moved: Tensor = homogeneous[..., :2] / homogeneous[..., 2:]
+    return moved
+
+
+def about_centre(matrices: Tensor, size: tuple[int, int]) -> Tensor:
+    """Transformations ``(B, 3, 3)`` around (0, 0) → the same around the middle of an image of that size."""
+    shift = torch.eye(3, device=matrices.device).repeat(len(matrices), 1, 1)
+    shift[:, 0, 2], shift[:, 1, 2] = size[1] / 2, size[0] / 2
+    around: Tensor = shift @ matrices @ torch.linalg.inv(shift)
+    return around
+
+
+def moved_boxes(boxes: Tensor, moved: Movement, size: tuple[int, int]) -> Tensor:
+    """The upright boxes around the moved corners of boxes ``(B, N, 4)``, cut at the image's border.
+
+    A box that has left the image becomes NaN.
+    """
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    corners = torch.stack((x1, y1, x2, y1, x2, y2, x1, y2), -1).reshape(len(boxes), -1, 2)
+    corners = moved(corners).reshape(*boxes.shape[:2], 4, 2)
+    limits = boxes.new_tensor([size[1], size[0]])
+    low, high = corners.amin(2).clamp_min(0), torch.minimum(corners.amax(2), limits)
+    found = torch.cat((low, high), -1)
+    return torch.where((high > low).all(-1, keepdim=True), found, torch.nan)
+
+
+def _sources(inverse: Tensor, height: int, width: int) -> Tensor:
+    """Where each output pixel is taken from, ``(B, H, W, 2)`` in grid_sample's coordinates."""
+    to_grid = torch.tensor([[2 / width, 0, -1], [0, 2 / height, -1], [0, 0, 1]], device=inverse.device)
+    m = (to_grid @ inverse)[:, :, :, None, None]  # (B, 3, 3, 1, 1)
+    x = (torch.arange(width, device=inverse.device) + 0.5)[None, None]
+    y = (torch.arange(height, device=inverse.device) + 0.5)[None, :, None]
+    sources = torch.empty(len(inverse), height, width, 2, device=inverse.device)
+    for place in range(2):
+        torch.add(m[:, place, 0] * x, m[:, place, 1] * y + m[:, place, 2], out=sources[..., place])
+    if bool((inverse[:, 2, :2] != 0).any()):
+        depth = m[:, 2, 0] * x + (m[:, 2, 1] * y + m[:, 2, 2])
+        sources = torch.where((depth > 0)[..., None], sources / depth[..., None], 2.0e4)  # behind the eye: nothing
+    return sources
+
+
+def _resample(scenes: Scenes, sources: Tensor, fill: str, moved: Movement) -> Scenes:
+    padding = _PADDING[fill]
+    images = F.grid_sample(scenes.images, sources, padding_mode=padding, align_corners=False)
+    masks = scenes.masks
+    if masks is not None:
+        nearest = F.grid_sample(
+            masks.double(), sources.double(), mode="nearest", padding_mode=padding, align_corners=False
+        )
+        masks = nearest.to(masks.dtype)
+    boxes = None if scenes.boxes is None else moved_boxes(scenes.boxes, moved, scenes.size)
+    points = None if scenes.keypoints is None else moved(scenes.keypoints)
+    return replace(scenes, images=images, masks=masks, boxes=boxes, keypoints=points)

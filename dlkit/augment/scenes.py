@@ -1,0 +1,78 @@
+"""What augmenters work on: a batch of images with all that belongs to their places, and their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from dlkit.augment.draws import Draws
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """A batch; tensors are on one device and never written into.
+
+    Coordinates are those of torchvision's tv_tensors: x to the right and y down, in pixels, from the image's upper left
+    corner, so that the pixel in row i and column j covers [j, j + 1] × [i, i + 1].
+
+    Attributes:
+        images: float32 ``(B, C, H, W)`` in [0, 1]; their size stays.
+        masks: ``(B, M, H, W)``, labels of pixels or bool; never interpolated, 0 where nothing was.
+        boxes: float32 ``(B, N, 4)``, x1, y1, x2, y2; rows of NaN where an image has fewer.
+        keypoints: float32 ``(B, N, 2)``, x, y; NaN likewise.
+        labels: float32 ``(B, K)``, distributions over classes (or several labels, or numbers), for those who mix pairs.
+    """
+
+    images: Tensor
+    masks: Tensor | None = None
+    boxes: Tensor | None = None
+    keypoints: Tensor | None = None
+    labels: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.images.shape[0]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width, in pixels."""
+        return self.images.shape[-2], self.images.shape[-1]
+
+    def with_images(self, images: Tensor) -> Scenes:
+        """The same scenes with other colours."""
+        return replace(self, images=images)
+
+    def at(self, rows: Tensor) -> Scenes:
+        """Some of them; ``rows`` is int64 ``(n,)`` on the CPU."""
+        here = rows.to(self.images.device, non_blocking=True)
+        return self._each(lambda tensor: tensor.index_select(0, here))
+
+    def put(self, rows: Tensor, changed: Scenes) -> Scenes:
+        """These scenes with others in the place of some."""
+        here = rows.to(self.images.device, non_blocking=True)
+        parts = {part.name: getattr(changed, part.name) for part in fields(Scenes)}
+        return self._each(lambda tensor, name="": tensor.index_copy(0, here, parts[name]), named=True)
+
+    def _each(self, change: Callable[..., Tensor], named: bool = False) -> Scenes:
+        parts: dict[str, Any] = {}
+        for part in fields(Scenes):
+            tensor = getattr(self, part.name)
+            if tensor is not None:
+                parts[part.name] = change(tensor, part.name) if named else change(tensor)
+        return Scenes(**parts)
+
+
+class Augmenter(Protocol):
+    """An implementation that a card names.
+
+    It draws from ``draws`` only (by name, the same whatever the batch), leaves its inputs as they are, and gives as
+    many scenes of the same size. Numbers arrive as float32 ``(B,)`` on the images' device, one for each image, drawn
+    already as the policy says; words as text.
+    """
+
+    def __call__(self, scenes: Scenes, draws: Draws, **values: Any) -> Scenes:
+        """The changed scenes."""
+        ...

@@ -1,0 +1,1 @@
+"""Ways of varying images: geometry, noise, colour, occlusion."""

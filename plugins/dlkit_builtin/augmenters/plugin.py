@@ -1,0 +1,20 @@
+"""The cards of the built-in augmenters. Light."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dlkit.augment import AugmenterCard
+from dlkit.hookspecs import hookimpl
+from dlkit_builtin.augmenters.colour_cards import COLOUR
+from dlkit_builtin.augmenters.geometric_cards import GEOMETRIC
+from dlkit_builtin.augmenters.noise_cards import NOISE
+from dlkit_builtin.augmenters.occlusion_cards import OCCLUSION
+
+DLKIT_API = 1
+
+
+@hookimpl
+def dlkit_augmenters() -> Iterable[AugmenterCard]:
+    """All of them, by family."""
+    return [*GEOMETRIC, *NOISE, *COLOUR, *OCCLUSION]
