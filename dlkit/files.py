@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
+import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +113,9 @@ def atomic_path(target: Path) -> Iterator[Path]:
     try:
         with writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".tmp")
+            stem = f".{target.name[:100]}."
+            _remove_left(target.parent, stem, ".tmp")
+            descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=stem + _owner(), suffix=".tmp")
             os.close(descriptor)
             temporary = Path(name)
             yield temporary
@@ -120,6 +126,55 @@ def atomic_path(target: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_folder(purpose: str) -> Iterator[Path]:
+    """A folder for the time of the block, among the system's temporary files.
+
+    What a killed process left of the same purpose is removed too.
+
+    Raises:
+        DlkitError: there can be none.
+    """
+    place, stem = Path(tempfile.gettempdir()), f"dlkit-{purpose}-"
+    _remove_left(place, stem, "")
+    with writing(place / stem):
+        folder = tempfile.mkdtemp(prefix=stem + _owner(), dir=place)
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _owner() -> str:
+    """This process, as the names of its temporary files and folders say it: the machine and the process's number."""
+    return f"{hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]}-{os.getpid()}-"
+
+
+def _remove_left(place: Path, stem: str, suffix: str) -> None:
+    """Remove temporary files and folders of processes of this machine and user that are no more."""
+    machine = _owner().partition("-")[0]
+    pattern = re.compile(rf"{re.escape(stem)}{machine}-([0-9]+)-[^-]*{re.escape(suffix)}")
+    with suppress(OSError):  # what cannot be removed stays
+        for entry in os.scandir(place):
+            match = pattern.fullmatch(entry.name)
+            if match is None or _alive(int(match[1])) or entry.stat(follow_symlinks=False).st_uid != os.getuid():
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                Path(entry.path).unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's; no process's number
+        return True
+    return True
 
 
 def write_text(target: Path, text: str) -> None:
@@ -141,7 +196,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"Cannot read {str(path)!r}: {error}.", "Is it a complete dlkit run?") from error
 
 

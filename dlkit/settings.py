@@ -209,7 +209,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: is not UTF-8 text (byte {error.start}).") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also of numbers beyond all bounds, and of a thousand brackets
         raise UsageError(f"{path}: not valid TOML: {error}.", 'Text needs quotes: name = "mine".') from error
     for key, value in table.items():
         if isinstance(value, dict):

@@ -13,8 +13,14 @@ def shown(name: object) -> str:
 
 def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
     """Sort key under which ``class2`` comes before ``class10``."""
-    parts = re.split(r"([0-9]+)", name)
-    return [(0, int(part), "") if part[:1].isdigit() else (1, 0, part) for part in parts if part], name
+    parts = re.split(r"([0-9]+)", name)  # every other part is a number
+    return [_number(part) if index % 2 else (1, 0, part) for index, part in enumerate(parts) if part], name
+
+
+def _number(digits: str) -> tuple[int, int, str]:
+    """Of any length; Python refuses to read numbers of more than 4300 digits."""
+    digits = digits.lstrip("0")
+    return 0, len(digits), digits
 
 
 def enumerated(names: Sequence[str], most: int = 20) -> str:

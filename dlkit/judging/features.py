@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from dlkit.discovery import registry
 from dlkit.errors import DlkitError
-from dlkit.files import cache_home
+from dlkit.files import cache_home, scratch_folder
 from dlkit.judging.options import AUTO, PIXELS
 from dlkit.run.model_files import load_state, save_state
 from dlkit.run.scratch import Scratch
@@ -114,9 +113,9 @@ def _kept(folder: Path, card: Card, options: Any, data: ImageData) -> Technique[
 
 
 def _trained(card: Card, options: Any, data: ImageData, runtime: Runtime) -> Technique[Any]:
-    with torch.random.fork_rng(devices=[]), TemporaryDirectory(prefix="dlkit-judge-") as scratch:
+    with torch.random.fork_rng(devices=[]), scratch_folder("judge") as scratch:
         own = Runtime(dataclasses.replace(runtime.options, seed=0, compile=False), None)
         technique = card.load()(options, data.spec)
-        run: Any = Scratch(Path(scratch))
+        run: Any = Scratch(scratch)
         technique.train(data, own, run)
     return technique

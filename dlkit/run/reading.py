@@ -52,7 +52,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines[:-1], start=1):
         try:
             row = json.loads(line) if line else {}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{str(path)!r}, line {number}: not JSON: {error}.") from error
         if not isinstance(row, dict):
             raise DataError(f"{str(path)!r}, line {number}: expected a JSON object, got {line[:80]!r}.")

@@ -5,16 +5,15 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
-import tempfile
 import time
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dlkit.files import scratch_folder
 from dlkit.options.values import Duration
 from dlkit.run.scratch import Scratch
 from dlkit.runtime import Runtime
@@ -71,9 +70,9 @@ class Trial:
         runtime = Runtime(dataclasses.replace(self.runtime.options, seed=self.runtime.derive(strategy, fold) % 2**31))
         network = runtime.prepare(copy.deepcopy(self.network))
         network.objective.learn(some)
-        with tempfile.TemporaryDirectory(prefix="dlkit-race-") as folder:
+        with scratch_folder("race") as folder:
             data = dataclasses.replace(self.data, train=some, val=nothing, test=nothing)
-            carry_out(strategy, Job(network, data, runtime, Scratch(Path(folder)), self.options, self.study, train))
+            carry_out(strategy, Job(network, data, runtime, Scratch(folder), self.options, self.study, train))
         return self.study.targets.subset(test).scores(_outputs(network, others, runtime))
 
 

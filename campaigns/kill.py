@@ -1,0 +1,263 @@
+"""SIGKILL at random moments of training, checkpoint writing, report and export; then the result must be the same bits.
+
+    python campaigns/kill.py                       # 20 kills of each of five techniques
+    python campaigns/kill.py --only stacked --kills 4
+
+Each life of a run is killed once in each stage (training, writing, report, export), at a random moment of it, and
+goes on with ``dlkit resume``. In the end weights, rows of metrics, evaluation and exported file must equal, bit for
+bit, those of a run that nobody disturbed. After every kill every file that is there must be whole.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from safetensors import safe_open
+
+from commands import Commands, scratch
+
+COMMON = ["--data", "digits", "--threads", "1", "--checkpoint-every", "0.02", "--quiet"]
+TECHNIQUES = {
+    "autoencoder": ["--denoise", "--dropout", "0.1", "--epochs", "30", *COMMON],
+    "gan": ["--net", "mlp", "--features", "pixels", "--epochs", "8", *COMMON],
+    "stacked": ["--layers", "40,30", "--pretrain-epochs", "8", "--head-epochs", "4", "--epochs", "8", *COMMON],
+    "features": ["--backbone", "resnet10t", "--random-init", "--image-size", "32", "--classifier", "linear-svm",
+                 "--search", "--param", "C=0.1|1", "--data", "digits", "--threads", "1", "--quiet"],
+    "decomposition": ["--method", "nmf", "--code", "24", "--data", "digits", "--threads", "1", "--quiet"],
+}  # fmt: skip
+STAGES = ("training", "writing", "report", "export")
+TIMES = ("seconds", "images_per_second")
+
+
+@dataclass
+class Tally:
+    """What happened to one technique.
+
+    Attributes:
+        kills: by the stage that they hit.
+        halves: kills that left a half-written file, under its temporary name.
+        problems: what should not be.
+    """
+
+    kills: Counter[str] = field(default_factory=Counter)
+    halves: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def made(run: Path) -> dict[str, Any]:
+    """All that must be the same to the bit; times and paths excepted."""
+    metrics = run / "metrics.jsonl"
+    rows = [json.loads(line) for line in metrics.read_text().splitlines()] if metrics.exists() else []
+    plain = json.loads((run / "model.json").read_text())
+    return {
+        "rows": [{key: value for key, value in row.items() if key not in TIMES} for row in rows],
+        "evaluation": (run / "evaluation.json").read_text(),
+        "weights": hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest(),
+        "state": plain["state"],
+        "export": [hashlib.sha256(path.read_bytes()).hexdigest() for path in run.glob("exports/*.onnx")],
+        "checkpoints": {
+            path.parent.name: _learned(path) for path in sorted(run.glob("checkpoints/*/last.safetensors"))
+        },
+    }
+
+
+def _learned(path: Path) -> str:
+    digest = hashlib.sha256()
+    with safe_open(path, "np") as file:
+        for name in sorted(file.keys()):
+            digest.update(name.encode() + file.get_tensor(name).tobytes())
+    return digest.hexdigest()
+
+
+def files(run: Path) -> set[str]:
+    """The files of a run, temporary ones included."""
+    return {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+
+
+def broken(run: Path) -> Iterator[str]:
+    """Files under their final names that are not whole."""
+    for path in (path for path in run.rglob("*") if path.is_file() and path.suffix != ".tmp"):
+        try:
+            _read(path)
+        except Exception as error:  # any reader's own
+            yield f"{path.relative_to(run)}: {type(error).__name__}: {error}"
+
+
+def _read(path: Path) -> None:
+    if path.suffix == ".json":
+        json.loads(path.read_text())
+    elif path.suffix == ".toml":
+        tomllib.loads(path.read_text())
+    elif path.suffix == ".png":
+        with Image.open(path) as image:
+            image.load()
+    elif path.suffix == ".safetensors":
+        with safe_open(path, "np") as file:
+            for name in file.keys():  # noqa: SIM118 (not a dict)
+                file.get_tensor(name)
+    elif path.suffix == ".html":
+        assert path.read_text().rstrip().endswith("</html>"), "cut off"
+    elif path.suffix == ".onnx":
+        import onnx
+
+        onnx.checker.check_model(onnx.load(path))
+
+
+class Campaign:
+    """The kills of one technique."""
+
+    def __init__(self, name: str, commands: Commands, place: Path, chance: random.Random) -> None:
+        self.name, self.commands, self.place, self.chance = name, commands, place, chance
+        self.tally = Tally()
+        self._undisturbed("warm")  # fills caches
+        run = self._undisturbed("reference")
+        self.made, self.files = made(run), files(run)
+
+    def _undisturbed(self, place: str) -> Path:
+        """A run that nobody disturbs; how long its stages take."""
+        run = self._run(place)
+        self.commands.start(self._words(place))
+        _until(lambda: _status(run) == (1, "training"))
+        times = [time.monotonic()]
+        _until(lambda: _status(run) in ((1, "trained"), (1, "finished")))
+        times.append(time.monotonic())
+        code, errors = self.commands.wait()
+        assert code == 0, errors
+        times.append(time.monotonic())
+        self._succeed("export", str(run), "--quiet")
+        times.append(time.monotonic())
+        assert not self.tally.problems, self.tally.problems
+        self.seconds = dict(zip(("training", "report", "export"), (b - a for a, b in pairwise(times)), strict=True))
+        shown = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in self.seconds.items())
+        print(f"{self.name}, {place}: {shown}", flush=True)
+        return run
+
+    def life(self, number: int, most: int) -> int:
+        """One run: killed once in each stage, at most ``most`` times, then led to its end and compared; the kills."""
+        words, run, killed = self._words(str(number)), self._run(str(number)), 0
+        for session, stage in enumerate(STAGES[:most], start=1):
+            if stage == "export":
+                self._succeed("resume", str(run), "--quiet")
+                words = ["export", str(run), "--quiet", "--overwrite"]
+            killed += self._killed(words, stage, session, run)
+            words = ["resume", str(run), "--quiet"]
+        self._succeed("resume", str(run), "--quiet")
+        self._succeed("export", str(run), "--quiet", "--overwrite")
+        self._compare(run)
+        return killed
+
+    def _killed(self, words: list[str], stage: str, session: int, run: Path) -> bool:
+        """Run a command and kill it at a random moment of the stage; False where it ended before."""
+        pid = self.commands.start(words)
+        if stage == "export":
+            time.sleep(self.chance.uniform(0, self.seconds["export"]))
+        elif stage == "writing":
+            _until(lambda: _status(run) == (session, "training"))
+            _until(lambda: _writes(run) or _status(run) != (session, "training"))
+            time.sleep(self.chance.uniform(0, 0.003))
+        else:
+            _until(lambda: _status(run) == (session, "training" if stage == "training" else "trained"))
+            time.sleep(self.chance.uniform(0, 0.9 * self.seconds[stage]))
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        code, errors = self.commands.wait()
+        if code == 0:
+            return False
+        if code != -signal.SIGKILL:
+            self.tally.problems.append(f"{stage}: exit code {code}: {errors}")
+        self.tally.kills["export" if stage == "export" else _status(run)[1]] += 1
+        self.tally.halves += any(name.endswith(".tmp") for name in files(run))
+        self.tally.problems += [f"half-written after a kill in {stage}: {what}" for what in broken(run)]
+        return True
+
+    def _compare(self, run: Path) -> None:
+        mine = made(run)
+        different = [key for key, value in self.made.items() if mine[key] != value]
+        if different:
+            self.tally.problems.append(f"{run}: not the same bits: {', '.join(different)}")
+        if files(run) != self.files:
+            self.tally.problems.append(f"{run}: other files: {sorted(files(run) ^ self.files)}")
+
+    def _words(self, place: str) -> list[str]:
+        return ["train", self.name, *TECHNIQUES[self.name], "--runs", str(self.place / self.name / place)]
+
+    def _run(self, place: str) -> Path:
+        return self.place / self.name / place / self.name / "digits-001"
+
+    def _succeed(self, *words: str) -> None:
+        code, errors = self.commands.run(*words)
+        if code != 0:
+            self.tally.problems.append(f"dlkit {' '.join(words)}: exit code {code}: {errors}")
+
+
+def _status(run: Path) -> tuple[int, str]:
+    """How many sessions the run has seen, and what it says it is."""
+    try:
+        sessions = json.loads((run / "environment.json").read_text())
+        return len(sessions), json.loads((run / "status.json").read_text())["status"]
+    except OSError:
+        return 0, ""
+
+
+def _writes(run: Path) -> bool:
+    """Whether a checkpoint or the model is being written at this moment."""
+    folders = [run, *(run / "checkpoints").glob("*")]
+    return any(path.name.startswith((".last.", ".best.", ".model.")) for folder in folders for path in folder.iterdir())
+
+
+def _until(condition: Callable[[], bool], seconds: float = 600) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "nothing happens"
+        time.sleep(0.0005)
+
+
+def main() -> int:
+    """Run the campaign; the exit code is 1 where something was lost."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=TECHNIQUES, nargs="+", default=list(TECHNIQUES))
+    parser.add_argument("--kills", type=int, default=20, help="of each technique")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--scratch", help="folder for runs; by default the system's")
+    options = parser.parse_args()
+    place = scratch("kill", options.scratch)
+    commands = Commands(place / "home")
+    problems = 0
+    for name in options.only:
+        campaign = Campaign(name, commands, place, random.Random(f"{name} {options.seed}"))
+        done = number = 0
+        while done < options.kills and number < 2 * options.kills and not campaign.tally.problems:
+            number += 1
+            done += campaign.life(number, options.kills - done)
+        tally = campaign.tally
+        hit = ", ".join(f"{count} {stage}" for stage, count in sorted(tally.kills.items()))
+        print(f"{name}: {done} kills ({hit}) of {number} runs, {tally.halves} left a half-written temporary file; "
+              f"{len(tally.problems)} problems", flush=True)  # fmt: skip
+        for problem in tally.problems:
+            print(f"  {problem}", flush=True)
+        problems += len(tally.problems)
+    commands.close()
+    if not problems:
+        shutil.rmtree(place)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

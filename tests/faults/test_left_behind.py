@@ -1,0 +1,70 @@
+"""What a killed process leaves is removed by the next one that writes the same; what a living one has is not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from dlkit.files import atomic_path, scratch_folder, write_text
+
+WRITER = """
+import os, sys, time
+from pathlib import Path
+from dlkit.files import atomic_path, scratch_folder
+with atomic_path(Path(sys.argv[1])) as temporary, scratch_folder("test-left") as folder:
+    temporary.write_text("half")
+    (folder / "x").write_text("x")
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+def writer(target: Path, temporary: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    started = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(target)], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    assert started.stdout is not None
+    assert started.stdout.readline() == "writing\n"
+    return started
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    target = tmp_path / "out" / "file.txt"
+    alive, killed = writer(target, tmp_path / "tmp"), writer(target, tmp_path / "tmp")
+    stranger = tmp_path / "tmp" / "dlkit-test-left-00000000-1-abc"  # of another machine
+    stranger.mkdir()
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert len(list(target.parent.iterdir())) == 2
+    try:
+        write_text(target, "whole")
+        with scratch_folder("test-left") as mine:
+            there = set((tmp_path / "tmp").iterdir())
+        assert target.read_text() == "whole"
+        assert [path.name.split("-")[1] for path in target.parent.glob(".*.tmp")] == [str(alive.pid)]
+        assert {path.name.split("-")[4] for path in there - {mine, stranger}} == {str(alive.pid)}
+        assert stranger in there
+    finally:
+        alive.send_signal(signal.SIGTERM)
+        alive.wait()
+
+
+def test_the_folder_is_gone_after_the_block_and_after_an_error(tmp_path: Path) -> None:
+    with scratch_folder("test-left") as folder:
+        (folder / "deep").mkdir()
+    assert not folder.exists()
+    with pytest.raises(RuntimeError), scratch_folder("test-left") as folder:
+        raise RuntimeError
+    assert not folder.exists()
+    with pytest.raises(RuntimeError), atomic_path(tmp_path / "x") as temporary:
+        raise RuntimeError
+    assert not temporary.exists()
