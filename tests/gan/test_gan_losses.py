@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from dlkit_builtin.gan.augmentation import draw_changes
-from dlkit_builtin.gan.losses import discriminator_loss, generator_loss, squared_gradients, wgan_penalty
-from torch import nn
+from dlkit_builtin.gan.losses import generated_loss, generator_loss, genuine_loss, squared_gradients, wgan_penalty
+from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+def discriminator_loss(loss: Any, genuine: Tensor, generated: Tensor, smooth: float = 0.0) -> Tensor:
+    return (genuine_loss(loss, genuine, smooth) + generated_loss(loss, generated)).mean()
+
 
 GENUINE, GENERATED = torch.tensor([1.5, -0.5, 0.2, 3.0]), torch.tensor([-1.0, 0.7, 0.1, -2.0])
 
@@ -39,9 +46,8 @@ def test_the_others_are_their_formulas() -> None:
 
 
 def test_squared_gradients_of_a_quadratic() -> None:
-    images = torch.randn(3, 1, 2, 2)
-    outputs, squares = squared_gradients(lambda x: x.square().flatten(1).sum(1), images)
-    assert torch.allclose(outputs, images.square().flatten(1).sum(1))
+    images = torch.randn(3, 1, 2, 2).requires_grad_()
+    squares = squared_gradients(images.square().flatten(1).sum(1), images)
     assert torch.allclose(squares, 4 * images.square().flatten(1).sum(1))
 
 

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from dlkit_builtin.gan.augmentation import Changes, draw_changes
-from dlkit_builtin.gan.losses import discriminator_loss, generator_loss, squared_gradients, wgan_penalty
+from dlkit_builtin.gan.conditions import Conditions
+from dlkit_builtin.gan.heads import Auxiliary
+from dlkit_builtin.gan.losses import (
+    generated_loss,
+    generator_loss,
+    genuine_loss,
+    squared_gradients,
+    wgan_penalty,
+)
 from dlkit_builtin.gan.networks import Discriminator
-from dlkit_builtin.gan.options import GanOptions
+from dlkit_builtin.gan.options import CganOptions, GanOptions
 from dlkit_builtin.gan.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -30,6 +38,7 @@ class Game:
         options: what they play for.
         recipe: how.
         runtime: draws the noise, applies updates.
+        conditions: what both are told of the images, or None.
 
     Attributes:
         average: the generator's moving average.
@@ -42,9 +51,11 @@ class Game:
         options: GanOptions,
         recipe: Recipe,
         runtime: Runtime,
+        conditions: Conditions | None = None,
     ) -> None:
-        self.generator, self.discriminator = generator, discriminator
+        self.generator, self.discriminator, self.conditions = generator, discriminator, conditions
         self.options, self.recipe, self.runtime = options, recipe, runtime
+        self.condition = options.condition if isinstance(options, CganOptions) else None
         self.average = copy.deepcopy(generator).requires_grad_(False)
         self.of_generator = self._optimizer(generator, self.recipe.lr)
         self.of_discriminator = self._optimizer(discriminator, options.lr_discriminator or self.recipe.lr)
@@ -67,10 +78,12 @@ class Game:
 
     def step(self, batch: Batch) -> Mapping[str, Tensor]:
         """Train on a batch of genuine images."""
-        figures = self._discriminate(2 * batch.images - 1)
+        labels = batch.labels if batch.targets is None else batch.targets
+        given = None if self.conditions is None else self.conditions(labels)
+        figures = self._discriminate(2 * batch.images - 1, given)
         self.steps += 1
         if int(self.steps) % self.recipe.n_dis == 0:
-            self.latest.copy_(self._generate(len(batch.images)))
+            self.latest.copy_(self._generate(len(batch.images), given))
             self._follow(int(self.steps) // self.recipe.n_dis)
         return {**figures, "generator_loss": self.latest.clone()}
 
@@ -79,45 +92,75 @@ class Game:
         device = self.runtime.device
         return torch.randn(count, self.options.latent, generator=self.runtime.rng, device=device)
 
-    def _discriminate(self, genuine: Tensor) -> Mapping[str, Tensor]:
+    def _discriminate(self, genuine: Tensor, given: Tensor | None) -> Mapping[str, Tensor]:
         with torch.no_grad():
-            generated = self.generator(self.noise(len(genuine)))
+            generated = make(self.generator, self.noise(len(genuine)), given)
         places = torch.rand(len(genuine), generator=self.runtime.rng, device=genuine.device)
         draws = self._changes(len(genuine)).draws, self._changes(len(genuine)).draws
         figures = self.runtime.update(
-            self.of_discriminator, self._discriminator_loss, genuine, generated, places, *draws
+            self.of_discriminator, self._discriminator_loss, genuine, generated, given, places, *draws
         )
         return {f"discriminator_{name}" if name == "loss" else name: value for name, value in figures.items()}
 
     def _discriminator_loss(
-        self, genuine: Tensor, generated: Tensor, places: Tensor, ours: Tensor, theirs: Tensor
+        self, genuine: Tensor, generated: Tensor, given: Tensor | None, places: Tensor, ours: Tensor, theirs: Tensor
     ) -> Mapping[str, Tensor]:
-        options, kinds = self.options, self.options.diffaug
+        """The generated images were asked for by the genuine ones' conditions."""
+        options, kinds, judge = self.options, self.options.diffaug, self.discriminator.judge
         genuine, generated = Changes(kinds, ours)(genuine), Changes(kinds, theirs)(generated)
-        penalty: Tensor | float = 0.0
         if self.recipe.r1 > 0:
-            of_genuine, squares = squared_gradients(self.discriminator, genuine)
-            penalty = self.recipe.r1 / 2 * squares.mean()
-        else:
-            of_genuine = self.discriminator(genuine)
-        of_generated = self.discriminator(generated)
+            genuine = genuine.detach().requires_grad_()
+        features, their_features = self.discriminator.body(genuine), self.discriminator.body(generated)
+        of_genuine, of_generated = judge(features, given).float(), judge(their_features, given).float()
+        loss = genuine_loss(options.loss, of_genuine, options.smooth).mean()
+        figures = {"d_genuine": of_genuine.mean(), "d_generated": of_generated.mean()}
+        of_others = generated_loss(options.loss, of_generated).mean()
+        if given is not None and self.condition == "matching":
+            wrong, figures["d_wrong"] = self._mismatched(features, given)
+            of_others = (of_others + wrong) / 2
+        loss = loss + of_others
+        if self.recipe.r1 > 0:
+            loss = loss + self.recipe.r1 / 2 * squared_gradients(of_genuine, genuine).mean()
         if options.loss == "wgan-gp":
-            penalty = wgan_penalty(self.discriminator, genuine, generated, places)
-        loss = discriminator_loss(options.loss, of_genuine.float(), of_generated.float(), options.smooth) + penalty
-        return {"loss": loss, "d_genuine": of_genuine.mean(), "d_generated": of_generated.mean()}
+            loss = loss + wgan_penalty(lambda x: self.discriminator(x, given), genuine, generated, places)
+        if given is not None and self.condition == "acgan":
+            figures["recognition"] = self._recognition(features, given)
+            loss = loss + figures["recognition"] + self._recognition(their_features, given)
+        return {"loss": loss, **figures}
 
-    def _generate(self, count: int) -> Tensor:
+    def _mismatched(self, features: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
+        """Genuine images with another one's condition count as generated (Reed et al. 2016, algorithm 1): the loss,
+        and the mean output. Where the other one's condition happens to be the same, the pair is left out."""
+        others = given.roll(1, 0)  # the order within a batch is random
+        differ = (given != others).any(1).float()
+        outputs = self.discriminator.judge(features, others).float()
+        count = differ.sum().clamp(min=1)
+        loss = (generated_loss(self.options.loss, outputs) * differ).sum() / count
+        return loss, (outputs * differ).sum() / count
+
+    def _recognition(self, features: Tensor, given: Tensor) -> Tensor:
+        """How wrong the discriminator is about what the images were told to be (Odena et al. 2017, equation 3)."""
+        assert isinstance(self.discriminator.output, Auxiliary)  # noqa: S101
+        assert self.conditions is not None  # noqa: S101
+        return self.conditions.recognition(self.discriminator.output.recognise(features).float(), given)
+
+    def _generate(self, count: int, given: Tensor | None) -> Tensor:
         self.discriminator.requires_grad_(False)  # its gradients would be computed, and thrown away
         try:
             changes = self._changes(count)
-
-            def loss(noise: Tensor, draws: Tensor) -> Tensor:
-                images = Changes(changes.kinds, draws)(self.generator(noise))
-                return generator_loss(self.options.loss, self.discriminator(images).float())
-
-            return self.runtime.update(self.of_generator, loss, self.noise(count), changes.draws)["loss"]
+            return self.runtime.update(
+                self.of_generator, self._generator_loss, self.noise(count), given, changes.draws
+            )["loss"]
         finally:
             self.discriminator.requires_grad_(True)
+
+    def _generator_loss(self, noise: Tensor, given: Tensor | None, draws: Tensor) -> Tensor:
+        images = Changes(self.options.diffaug, draws)(make(self.generator, noise, given))
+        features = self.discriminator.body(images)
+        loss = generator_loss(self.options.loss, self.discriminator.judge(features, given).float())
+        if given is not None and self.condition == "acgan":
+            loss = loss + self._recognition(features, given)
+        return loss
 
     def _changes(self, count: int) -> Changes:
         return draw_changes(self.options.diffaug, count, self.runtime.rng)
@@ -131,6 +174,12 @@ class Game:
             ours.copy_(theirs)
 
 
-def samples(generator: Callable[[Tensor], Tensor], noise: Tensor) -> Tensor:
-    """Noise ``(B, Z)`` → pixels ``(B, C, H, W)`` in [0, 1]."""
-    return (generator(noise) + 1) / 2
+def make(generator: nn.Module, noise: Tensor, given: Tensor | None) -> Tensor:
+    """Noise ``(B, Z)``, and conditions ``(B, K)`` where the generator hears some → images in [−1, 1]."""
+    images: Tensor = generator(noise) if given is None else generator(noise, given)
+    return images
+
+
+def samples(generator: nn.Module, noise: Tensor, given: Tensor | None = None) -> Tensor:
+    """The same as pixels ``(B, C, H, W)`` in [0, 1]."""
+    return (make(generator, noise, given) + 1) / 2

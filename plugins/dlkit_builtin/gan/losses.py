@@ -31,21 +31,33 @@ WGAN_PENALTY = 10.0
 """λ of Gulrajani et al. 2017, algorithm 1."""
 
 
-def discriminator_loss(loss: Loss, genuine: Tensor, generated: Tensor, smooth: float = 0.0) -> Tensor:
-    """The table's second column, but for the gradient penalty.
+def genuine_loss(loss: Loss, outputs: Tensor, smooth: float = 0.0) -> Tensor:
+    """What the discriminator pays for each genuine image: the table's second column, its first term.
 
     Args:
         loss: its row.
-        genuine, generated: D(x) and D(G(z)), ``(B,)``.
+        outputs: D(x), ``(B,)``.
         smooth: of labels.
+
+    Returns:
+        ``(B,)``.
     """
     if loss == "hinge":
-        return (F.relu(1 - genuine) + F.relu(1 + generated)).mean()
+        return F.relu(1 - outputs)
     if loss == "lsgan":
-        return ((genuine - 1).square() + generated.square()).mean() / 2
+        return (outputs - 1).square() / 2
     if loss == "wgan-gp":
-        return (generated - genuine).mean()
-    return (F.softplus(-genuine) + smooth * genuine + F.softplus(generated)).mean()
+        return -outputs
+    return F.softplus(-outputs) + smooth * outputs
+
+
+def generated_loss(loss: Loss, outputs: Tensor) -> Tensor:
+    """What it pays for each generated image, D(G(z)) ``(B,)``: the second term, ``(B,)``."""
+    if loss == "hinge":
+        return F.relu(1 + outputs)
+    if loss == "lsgan":
+        return outputs.square() / 2
+    return outputs if loss == "wgan-gp" else F.softplus(outputs)
 
 
 def generator_loss(loss: Loss, generated: Tensor) -> Tensor:
@@ -59,12 +71,15 @@ def generator_loss(loss: Loss, generated: Tensor) -> Tensor:
     return -generated.mean()
 
 
-def squared_gradients(discriminator: Callable[[Tensor], Tensor], images: Tensor) -> tuple[Tensor, Tensor]:
-    """D(x) and ‖∇D(x)‖² of each image, both ``(B,)``; the gradient itself can be differentiated."""
-    images = images.detach().requires_grad_()
-    outputs = discriminator(images)
+def squared_gradients(outputs: Tensor, images: Tensor) -> Tensor:
+    """‖∇D(x)‖² of each image, ``(B,)``; it can be differentiated.
+
+    Args:
+        outputs: D(x), ``(B,)``.
+        images: x, which required gradients before D looked.
+    """
     (gradient,) = torch.autograd.grad(outputs.sum(), images, create_graph=True)
-    return outputs, gradient.flatten(1).square().sum(1)
+    return gradient.flatten(1).square().sum(1)
 
 
 def wgan_penalty(
@@ -77,7 +92,7 @@ def wgan_penalty(
         genuine, generated: ``(B, C, H, W)``.
         places: ε ~ U(0, 1), ``(B,)``.
     """
-    between = torch.lerp(generated, genuine, places[:, None, None, None])
-    _, squares = squared_gradients(discriminator, between)
+    between = torch.lerp(generated, genuine, places[:, None, None, None]).detach().requires_grad_()
+    squares = squared_gradients(discriminator(between), between)
     # The root's slope at zero is infinite; a norm of 1e-6 is as far from 1 as one of 0.
     return WGAN_PENALTY * ((squares + 1e-12).sqrt() - 1).square().mean()

@@ -8,17 +8,24 @@ pixels to the image's; an odd size is half of the next even one, and the surplus
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
+
+from dlkit_builtin.gan.heads import head
+from dlkit_builtin.gan.options import Condition
 
 Shape = tuple[int, int, int]
 Sizes = list[tuple[int, int]]
 
 WIDTHS = {"mlp": 256, "dcgan": 32, "resnet": 64}
 MOST_CHANNELS = 512
+EMBEDDED = 128
+"""Units that a generator hears a condition by; Reed et al. 2016."""
 SMALLEST = 8
 """Sizes are halved as long as the shorter side is at least this."""
 
@@ -177,17 +184,34 @@ class ResnetBody(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """A body and a linear layer on its features."""
+    """A body, and on its features an output: a linear layer, or a head that also hears a condition (:mod:`.heads`)."""
 
-    def __init__(self, body: MlpBody | DcganBody | ResnetBody) -> None:
+    def __init__(self, body: MlpBody | DcganBody | ResnetBody, output: nn.Module) -> None:
         super().__init__()
-        self.body = body
-        self.output = nn.Linear(body.width, 1)
+        self.body, self.output = body, output
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Images in [−1, 1] ``(B, C, H, W)`` → ``(B,)``."""
-        outputs: Tensor = self.output(self.body(images))
+    def forward(self, images: Tensor, given: Tensor | None = None) -> Tensor:
+        """Images in [−1, 1] ``(B, C, H, W)``, and their conditions ``(B, K)`` where it hears some → ``(B,)``."""
+        return self.judge(self.body(images), given)
+
+    def judge(self, features: Tensor, given: Tensor | None = None) -> Tensor:
+        """The same from the body's features ``(B, D)``."""
+        outputs: Tensor = self.output(features) if given is None else self.output(features, given)
         return outputs.squeeze(1)
+
+
+class Told(nn.Module):
+    """A generator that hears a condition: embedded, it stands beside the noise (Reed et al. 2016, section 4.1)."""
+
+    def __init__(self, size: int, network: Callable[[int], nn.Module]) -> None:
+        super().__init__()
+        self.embed = nn.Sequential(nn.Linear(size, EMBEDDED), nn.LeakyReLU(0.2))
+        self.network = network(EMBEDDED)
+
+    def forward(self, noise: Tensor, given: Tensor) -> Tensor:
+        """``(B, Z)`` and ``(B, K)`` → images in [−1, 1] ``(B, C, H, W)``."""
+        images: Tensor = self.network(torch.cat([noise, self.embed(given)], 1))
+        return images
 
 
 _GENERATORS: dict[str, type[MlpGenerator | DcganGenerator | ResnetGenerator]] = {
@@ -198,13 +222,38 @@ _GENERATORS: dict[str, type[MlpGenerator | DcganGenerator | ResnetGenerator]] = 
 _BODIES: dict[str, type[MlpBody | DcganBody | ResnetBody]] = {"mlp": MlpBody, "dcgan": DcganBody, "resnet": ResnetBody}
 
 
-def build(net: str, shape: Shape, latent: int, width: int | None, *, spectral: bool) -> tuple[nn.Module, Discriminator]:
-    """Generator and discriminator for images of ``shape`` (C, H, W)."""
+def build(
+    net: str,
+    shape: Shape,
+    latent: int,
+    width: int | None,
+    *,
+    spectral: bool,
+    condition: Condition | None = None,
+    size: int = 0,
+) -> tuple[nn.Module, Discriminator]:
+    """Generator and discriminator.
+
+    Args:
+        net: a key of :data:`WIDTHS`.
+        shape: of images, (C, H, W).
+        latent: Z.
+        width: or None: the net's own.
+        spectral: normalise the discriminator's weights.
+        condition: how the discriminator hears conditions, which both then take, or None.
+        size: K of these.
+    """  # fmt: skip
     width = width or WIDTHS[net]
-    discriminator = Discriminator(_BODIES[net](shape, width))
-    generator = _GENERATORS[net](latent, shape, width)
-    if net == "dcgan":
-        _initialise(generator)
+    body = _BODIES[net](shape, width)
+    discriminator = Discriminator(body, head(condition, body.width, size))
+
+    def network(more: int) -> nn.Module:
+        made = _GENERATORS[net](latent + more, shape, width)
+        if net == "dcgan":
+            _initialise(made)
+        return made
+
+    generator = network(0) if condition is None else Told(size, network)
     if spectral:
         for layer in list(discriminator.modules()):
             if isinstance(layer, nn.Conv2d | nn.Linear):

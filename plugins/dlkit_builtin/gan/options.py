@@ -10,6 +10,7 @@ from dlkit.options import TrainOptions, option
 
 Loss = Literal["minimax", "non-saturating", "hinge", "lsgan", "wgan-gp"]
 Net = Literal["mlp", "dcgan", "resnet"]
+Condition = Literal["concat", "projection", "acgan", "matching"]
 
 _PUBLISHED = "by default the published one for --net and --loss"
 
@@ -72,6 +73,22 @@ class GanOptions(TrainOptions, JudgeOptions):
             raise ValueError(f"--smooth is about probabilities; --loss {self.loss} has none")
         if self.loss == "wgan-gp" and self.r1:
             raise ValueError("--r1: wgan-gp has a gradient penalty of its own")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CganOptions(GanOptions):
+    """cGAN"""
+
+    condition: Condition = option(
+        "projection", "How the discriminator hears what an image is to be: beside its features (Mirza and Osindero "
+        "2014), as an inner product with them (Miyato and Koyama 2018), by finding it out itself (Odena et al. 2017), "
+        "or beside its features with wrong conditions counting as generated (Reed et al. 2016).",
+    )  # fmt: skip
+
+
+def told(_: CganOptions) -> frozenset[str]:
+    """As :func:`capabilities`; what is made can be asked for."""
+    return frozenset({"generate", "draw", "encode", "condition"})
 
 
 def capabilities(_: GanOptions) -> frozenset[str]:

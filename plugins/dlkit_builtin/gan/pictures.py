@@ -11,7 +11,6 @@ from torch import Tensor
 from dlkit.judging.distances import nearest
 from dlkit.judging.verdict import generated
 from dlkit.report import Picture, plots
-from dlkit_builtin.gan.game import samples
 
 if TYPE_CHECKING:
     from dlkit.data import ImageData
@@ -47,8 +46,10 @@ def walk(technique: Gan, runtime: Runtime, number: int) -> Tensor:
     angle = torch.linspace(0, torch.pi / 2, _STEPS)[:, None]
     # Two draws in many dimensions are nearly orthogonal and of one length, so this is nearly the circle's arc.
     noise = angle.cos() * ends[:1] + angle.sin() * ends[1:]
+    labels = technique.examples(number + 1)
+    told = None if labels is None else labels[number:].expand(_STEPS, *labels.shape[1:]).to(runtime.device)
     with runtime.inference():
-        return samples(technique.generator.eval(), noise.to(runtime.device)).float().cpu()
+        return technique.decode(noise.to(runtime.device), told).float().cpu()
 
 
 def _nearest(images: Tensor, data: ImageData, runtime: Runtime) -> Picture:

@@ -1,12 +1,12 @@
-"""Registers the generative adversarial network."""
+"""Registers the generative adversarial networks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dlkit.card import Card
+from dlkit.card import Card, Trial
 from dlkit.hookspecs import hookimpl
-from dlkit_builtin.gan.options import GanOptions, capabilities
+from dlkit_builtin.gan.options import CganOptions, GanOptions, capabilities, told
 
 DLKIT_API = 1
 
@@ -38,10 +38,49 @@ halves of the genuine ones (the floor), a Gaussian in PCA space, and noise.""",
     implementation="dlkit_builtin.gan.technique:Gan",
     capabilities=capabilities,
     examples=("dlkit train gan", "dlkit train gan --net mlp --loss hinge", "dlkit train gan --data mnist"),
+    trial=Trial(
+        small={"width": "4", "latent": "4"},
+        exceptions={"loss_falls": "two players, whose losses rise and fall against each other"},
+    ),
+)
+
+
+CGAN = Card(
+    name="cgan",
+    summary="Generate images of a class, or with given attributes: both networks are told what an image is to be.",
+    description="""\
+As gan, but generator and discriminator are told the class of each image, so that images of a class can be asked for
+(`dlkit generate RUN --class NAME`). Labels may also be several per image, or numbers: columns of a manifest
+(--label smiling,age), or a vector for each image in an .npz.
+
+--condition says how the discriminator hears it. concat: beside the features. projection: by its inner product with the
+features. acgan: it is not told, and must recognise the class as well. matching: as concat, but it has to say 1 only
+for genuine images with their own label, and 0 for generated ones and for genuine ones with a wrong label.
+
+Beside the figures of gan, a classifier trained on genuine images says how often it recognises the class of generated
+ones (GAN-test), and one trained on generated images how often it is right about genuine ones (GAN-train).""",
+    sources=(
+        "Mirza and Osindero 2014, Conditional generative adversarial nets",
+        "Reed et al. 2016, Generative adversarial text to image synthesis",
+        "Odena, Olah and Shlens 2017, Conditional image synthesis with auxiliary classifier GANs",
+        "Miyato and Koyama 2018, cGANs with projection discriminator",
+        "Shmelkov, Schmid and Alahari 2018, How good is my GAN?",
+    ),
+    task="generation",
+    options=CganOptions,
+    implementation="dlkit_builtin.gan.cgan:Cgan",
+    capabilities=told,
+    needs_labels=True,
+    targets=("classes", "multi-label", "number"),
+    examples=("dlkit train cgan", "dlkit train cgan --condition matching", "dlkit train cgan --data mnist"),
+    trial=Trial(
+        small={"width": "4", "latent": "4"},
+        exceptions={"loss_falls": "two players, whose losses rise and fall against each other"},
+    ),
 )
 
 
 @hookimpl
 def dlkit_techniques() -> Iterable[Card]:
-    """One technique."""
-    return [GAN]
+    """Two techniques."""
+    return [GAN, CGAN]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FOLDER = "samples"
 SHOWN = 16
 MOMENTS = 12
-_PAIRS = 64
+PAIRS = 64
 """Images whose pairwise distances tell how diverse samples are."""
 COLLAPSED = 0.2
 """Share of the genuine images' diversity below which a generator is said to have collapsed."""
@@ -59,8 +59,8 @@ class Watch:
         self.make, self.epoch, self.runtime, self.folder = make, epoch, runtime, run.path / FOLDER
         self.moments = moments(epochs)
         device = runtime.device
-        self.noise = torch.randn(_PAIRS, latent, generator=runtime.generator("fixed noise"), device=device)
-        self.usual = diversity(genuine[:_PAIRS])
+        self.noise = torch.randn(PAIRS, latent, generator=runtime.generator("fixed noise"), device=device)
+        self.usual = diversity(genuine[:PAIRS])
         self.warned = False
 
     def __call__(self) -> Mapping[str, float]:

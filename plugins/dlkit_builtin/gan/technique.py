@@ -22,11 +22,12 @@ from dlkit.errors import UsageError
 from dlkit.metrics import Metrics
 from dlkit.runtime.batches import cut
 from dlkit.technique import Graph, GraphInput, OutputKind, PhasePlan, State
+from dlkit_builtin.gan.conditions import Conditions
 from dlkit_builtin.gan.game import Game, samples
 from dlkit_builtin.gan.networks import Discriminator, build
-from dlkit_builtin.gan.options import GanOptions
+from dlkit_builtin.gan.options import CganOptions, GanOptions
 from dlkit_builtin.gan.recipes import recipe
-from dlkit_builtin.gan.snapshots import Watch, kept
+from dlkit_builtin.gan.snapshots import PAIRS, Watch, kept
 
 if TYPE_CHECKING:
     from dlkit.data import ImageData
@@ -72,6 +73,7 @@ class Gan:
         generator: the moving average after training.
         discriminator: its last state.
         recipe: how they are trained.
+        conditions: what both are told of images; None: nothing.
         over_time: epoch → samples from the same noise, ``(n, C, H, W)``; only where training was just now.
     """
 
@@ -84,9 +86,12 @@ class Gan:
         self.options, self.spec = options, spec
         self.recipe = recipe(options, spec.height * spec.width)
         self.over_time: Mapping[int, Tensor] = {}
+        told = options.condition if isinstance(options, CganOptions) else None
+        self.conditions = None if told is None else Conditions(spec)
         self.generator, self.discriminator = build(
-            options.net, spec.shape, options.latent, options.width, spectral=self.recipe.spectral_norm
-        )
+            options.net, spec.shape, options.latent, options.width, spectral=self.recipe.spectral_norm,
+            condition=told, size=len(spec.classes),
+        )  # fmt: skip
 
     def plan(self) -> Sequence[PhasePlan]:
         """One phase."""
@@ -106,12 +111,14 @@ class Gan:
         epochs = self._epochs(len(data.train))
         options = dataclasses.replace(self.options, lr=self.recipe.lr, epochs=epochs)
         game = Game(runtime.prepare(self.generator), runtime.prepare(self.discriminator), options,
-                    self.recipe, runtime)  # fmt: skip
+                    self.recipe, runtime, self.conditions)  # fmt: skip
         for network in (game.generator, game.discriminator, game.average):
             network.train()
         steps = self._steps(len(data.train))
+        shown = self.examples(PAIRS)
+        told = None if shown is None or self.conditions is None else self.conditions(shown)
         watch = Watch(
-            lambda noise: samples(game.average.eval(), noise),
+            lambda noise: samples(game.average.eval(), noise, told),
             data.train.pixels(torch.arange(min(len(data.train), 64))),
             lambda: math.ceil(int(game.steps) / steps),
             epochs, options.latent, runtime, run,
@@ -129,6 +136,10 @@ class Gan:
         )
         self.generator, self.discriminator = game.average.eval(), game.discriminator.eval()
         self.over_time = kept(watch.folder, self.spec.width)
+
+    def examples(self, count: int) -> Tensor | None:
+        """Labels to ask for, the same ones each time, as ``decode`` takes them; None where it takes none."""
+        return None if self.conditions is None else self.conditions.examples(count)
 
     def evaluate(self, data: ImageData, runtime: Runtime) -> Metrics:
         """See :mod:`dlkit.judging`."""
@@ -176,17 +187,21 @@ class Gan:
 
         return {"generator": Graph(Making(self.generator).eval(), {"latent": latent}, {"image": "image"}, draw)}
 
+    def _parts(self) -> Mapping[str, nn.Module]:
+        """All that is learned."""
+        parts: dict[str, nn.Module] = {"generator": self.generator, "discriminator": self.discriminator}
+        return parts if self.conditions is None else {**parts, "conditions": self.conditions}
+
     def state(self) -> State:
-        """Both networks."""
-        named = {"generator": self.generator, "discriminator": self.discriminator}
-        tensors = {f"{name}.{key}": value for name, part in named.items() for key, value in part.state_dict().items()}
-        return State(tensors)
+        """Both networks, and what they are told of images."""
+        parts = self._parts().items()
+        return State({f"{name}.{key}": value for name, part in parts for key, value in part.state_dict().items()})
 
     @classmethod
     def load(cls, state: State, options: GanOptions, spec: DataSpec) -> Self:
         """The inverse of :meth:`state`."""
         technique = cls(options, spec)
-        for name, part in (("generator", technique.generator), ("discriminator", technique.discriminator)):
+        for name, part in technique._parts().items():
             keys = [key for key in state.tensors if key.startswith(f"{name}.")]
             part.load_state_dict({key.removeprefix(f"{name}."): state.tensors[key] for key in keys})
             part.eval()
