@@ -85,13 +85,21 @@ class Model:
         """Codes ``(B, Z)`` → pixels ``(B, C, H, W)``."""
         return self._apply("decode", codes)
 
-    def generate(self, count: int = 64, *, label: str | int | None = None, seed: int | None = None) -> Tensor:
+    def generate(
+        self,
+        count: int = 64,
+        *,
+        label: str | int | None = None,
+        seed: int | None = None,
+        truncation: float | None = None,
+    ) -> Tensor:
         """New images ``(count, C, H, W)``: those of `dlkit generate`.
 
         Args:
             count: how many; fewer are the first of more.
             label: their class, by name or number; asked only of techniques that were told classes.
             seed: of all draws; by default the run's own.
+            truncation: no number of the noise lies beyond ± this; of techniques that draw noise.
 
         Raises:
             UsageError: the technique does not generate, or takes no class, or there is no such class.
@@ -101,28 +109,34 @@ class Model:
         from dlkit.generation import Generating
 
         options = self._options if seed is None else dataclasses.replace(self._options, seed=seed)
-        generating = Generating(self.run, self._display, Runtime(options, self._display))
+        generating = Generating(self.run, self._display, Runtime(options, self._display), truncation=truncation)
         return generating.images(count, None if label is None else generating.label(str(label)))
 
     def morph(
         self,
-        start: str | os.PathLike[str] | Tensor,
-        end: str | os.PathLike[str] | Tensor,
+        start: str | os.PathLike[str] | Tensor | int,
+        end: str | os.PathLike[str] | Tensor | int,
         *,
         steps: int = 12,
         path: Literal["linear", "spherical"] = "linear",
     ) -> Tensor:
         """From one image, a file or pixels ``(1, C, H, W)``, to another: ``(steps, C, H, W)``, see `dlkit morph`.
 
+        With techniques that make images of noise both are numbers of generated images.
+
         Raises:
             UsageError: the technique does not encode or decode, or there are fewer than two steps.
         """
-        from dlkit.morphing import Morph
+        from dlkit.morphing import between_draws, between_images
 
         if steps < 2:
             raise UsageError(f"steps = {steps}: a path has two ends, so at least 2 steps.")
+        if isinstance(start, int) and isinstance(end, int):
+            return between_draws(self.run, (start, end), steps, self._display, self.runtime).images(path)
+        if isinstance(start, int) or isinstance(end, int):
+            raise UsageError("A path leads between two images, or between two generated ones by their numbers.")
         ends = torch.cat([self._pixels(start), self._pixels(end)])
-        return Morph(self.run, ends, steps, self._display, self.runtime).images(path)
+        return between_images(self.run, ends, steps, self._display, self.runtime).images(path)
 
     def reconstruct(self, images: Images) -> Tensor:
         """Images → the same images as the model sees them, ``(B, C, H, W)``."""

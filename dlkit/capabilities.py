@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 NEEDS: Mapping[str, tuple[frozenset[str], ...]] = {
     "encode": (frozenset({"encode"}),),
-    "decode": (frozenset({"decode"}),),
+    "decode": (frozenset({"decode"}), frozenset({"draw"})),
     "generate": (frozenset({"generate"}),),
-    "morph": (frozenset({"encode", "decode"}),),
-    "grid": (frozenset({"encode", "decode"}), frozenset({"generate", "condition"})),
+    "morph": (frozenset({"encode", "decode"}), frozenset({"draw"})),
+    "grid": (frozenset({"encode", "decode"}), frozenset({"generate", "condition"}), frozenset({"draw"})),
     "search": (frozenset({"encode"}),),
     "cluster": (frozenset({"encode"}),),
 }

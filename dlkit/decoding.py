@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dlkit.capabilities import require
+from dlkit.capabilities import capabilities_of, require
 from dlkit.errors import DlkitError, UsageError
 from dlkit.files import atomic_path, made_folder
 from dlkit.predict.writers import Pictures, png
@@ -39,15 +39,22 @@ class Decoder:
         run: a trained run.
         display: where progress is shown.
         runtime: by default one with the run's options.
+        labels: of the images to make, ``(1,)`` for all, or one for each code; of runs that are told some.
 
     Raises:
-        UsageError: it does not decode.
+        UsageError: it does not decode, or needs labels.
         DataError: it has no model yet.
     """
 
-    def __init__(self, run: Run, display: Display, runtime: Runtime | None = None) -> None:
-        require(run, "decode")
-        self.run = run
+    def __init__(
+        self, run: Run, display: Display, runtime: Runtime | None = None, *, labels: Tensor | None = None
+    ) -> None:
+        able = capabilities_of(run)
+        if "draw" not in able:
+            require(run, "decode")
+        if labels is None and {"draw", "condition"} <= able:
+            raise UsageError(f"{run.name} must be told what to make.", "Name a class with --class.")
+        self.run, self.labels = run, labels
         self.runtime = runtime or Runtime(run.settings.runtime, display)
         self.technique: Any = ready(run, self.runtime)
 
@@ -59,10 +66,18 @@ class Decoder:
             DlkitError: an image that is not finite.
         """
         self._check(codes)
-        for chunk in torch.split(codes, CHUNK):
+        for start in range(0, len(codes), CHUNK):
+            chunk = codes[start : start + CHUNK].to(self.runtime.device)
+            given = [] if self.labels is None else [self._labels(start, len(chunk)).to(self.runtime.device)]
             with self.runtime.inference():
-                images = self.technique.decode(chunk.to(self.runtime.device)).float().cpu()
+                images = self.technique.decode(chunk, *given).float().cpu()
             yield finite(images)
+
+    def _labels(self, start: int, count: int) -> Tensor:
+        assert self.labels is not None  # noqa: S101 - the caller has looked
+        return (
+            self.labels.expand(count, *self.labels.shape[1:]) if len(self.labels) == 1 else self.labels[start:][:count]
+        )
 
     def images(self, codes: Tensor) -> Tensor:
         """All of them, ``(N, C, H, W)``."""
@@ -75,9 +90,13 @@ class Decoder:
         return codes
 
     def _check(self, codes: Tensor) -> None:
-        if "encode" not in self.run.settings.card.capabilities(self.run.settings.options):
+        able = capabilities_of(self.run)
+        if not able & {"encode", "draw"}:
             return  # its decode says what does not fit
-        size = self.encode(torch.zeros(1, *self.run.spec.shape)).shape[1]
+        if "draw" in able:
+            size = self.technique.draw(1, self.runtime.generator("size of a latent")).shape[1]
+        else:
+            size = self.encode(torch.zeros(1, *self.run.spec.shape)).shape[1]
         if codes.ndim != 2 or codes.shape[1] != size:
             given = codes.shape[1] if codes.ndim == 2 else tuple(codes.shape)
             raise UsageError(f"The codes have {given} numbers; those of {self.run.name} have {size}.")

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from dlkit.baselines import spread
-from dlkit.capabilities import capabilities_of, who
+from dlkit.capabilities import capabilities_of, commands_for, who
 from dlkit.data import read_images, to_pixels
 from dlkit.decoding import Decoder
 from dlkit.errors import DataError, UsageError
 from dlkit.files import atomic_path, made_folder
 from dlkit.generation import Generating
 from dlkit.loading import load_for
+from dlkit.morphing import code_path
 from dlkit.plane import Range, code_ranges, lattice, tiled
 from dlkit.report import plots
 from dlkit.report.code_plots import image_plane
@@ -31,15 +32,15 @@ if TYPE_CHECKING:
 
 _FITTED = 5_000
 """At most so many training images give the ranges."""
-PLANE, TRAVERSAL, SAMPLES = 20, 11, 10
-"""Images along a side of a plane, of a traversal, and of each class, where the user does not say."""
+PLANE, TRAVERSAL, SAMPLES, CORNERS = 20, 11, 10, 8
+"""Images along a side of a plane, of a traversal, of each class, and between corners, where the user does not say."""
 
 
 class Grid:
     """What a run's grid shows.
 
     Args:
-        run: a run that encodes and decodes, or one that generates images of classes.
+        run: a run that encodes and decodes, or that generates images of classes, or that makes images of latents.
         display: where progress is shown.
         runtime: by default one with the run's options.
         size: images in a row.
@@ -67,16 +68,20 @@ class Grid:
         self.display, self.runtime = display, runtime
         self._data: ImageData | None = None
         able = capabilities_of(run)
-        if not ({"encode", "decode"} <= able or {"generate", "condition"} <= able):
+        if "grid" not in commands_for(able):
             raise UsageError(
                 f"A run of {run.technique} neither encodes and decodes nor generates images of classes.",
                 f"{who('encode', 'decode')} {who('generate', 'condition')}",
             )
+        self.two_way = {"encode", "decode"} <= able
+        self.by_class = "condition" in able and run.spec.target == "classes"
+        if not self.two_way and (ranges or image):
+            raise UsageError(f"--range and --image are about codes of images; a run of {run.technique} has none.")
 
     def draw(self) -> tuple[Figure, dict[str, Any]]:
         """The figure, and what it shows as plain JSON."""
-        if not {"encode", "decode"} <= capabilities_of(self.run):
-            return self._samples()
+        if not self.two_way:
+            return self._samples() if self.by_class else self._corners()
         decoder = Decoder(self.run, self.display, self.runtime)
         code = decoder.encode(torch.zeros(1, *self.run.spec.shape))
         if self.ranges is not None and len(self.ranges) not in (1, 2 if code.shape[1] == 2 else 1):
@@ -123,6 +128,18 @@ class Grid:
         classes = self.run.spec.classes[:20]
         rows = [generating.images(count, label) for label in range(len(classes))]
         return plots.image_grid(rows, list(classes)), {"kind": "classes", "size": count, "classes": list(classes)}
+
+    def _corners(self) -> tuple[Figure, dict[str, Any]]:
+        """The first four generated images in the corners, and what lies between them: see :func:`code_path`."""
+        count = self.size or CORNERS
+        generating = Generating(self.run, self.display, self.runtime)
+        codes, labels = generating.drawn(range(4))
+        left, right = (code_path(codes[up], codes[up + 2], count, "spherical") for up in (0, 1))
+        rows = [code_path(one, other, count, "spherical") for one, other in zip(left, right, strict=True)]
+        decoder = Decoder(self.run, self.display, generating.runtime, labels=None if labels is None else labels[:1])
+        images = decoder.images(torch.cat(rows))
+        facts = {"kind": "corners", "size": count, "seed": generating.runtime.seed}
+        return plots.image_grid(torch.split(images, count), [""] * count), facts
 
     def _ranges(self, decoder: Decoder) -> list[Range]:
         return code_ranges(self._codes(decoder))

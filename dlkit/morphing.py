@@ -13,12 +13,13 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from dlkit.capabilities import require
+from dlkit.capabilities import capabilities_of, require
 from dlkit.data import read_images, to_pixels
 from dlkit.data.spread import evenly
 from dlkit.decoding import Decoder
-from dlkit.errors import DataError
+from dlkit.errors import DataError, UsageError
 from dlkit.files import atomic_path, made_folder
+from dlkit.generation import Generating
 from dlkit.report import plots
 from dlkit.report.picture import png
 
@@ -75,33 +76,17 @@ def angle(start: Tensor, end: Tensor) -> float:
 
 
 class Morph:
-    """Two images and what lies between them.
+    """Two images and what lies between them: see :func:`between_images` and :func:`between_draws`.
 
-    Args:
-        run: a run that encodes and decodes.
-        ends: two image files, read as the run's images were; or their pixels ``(2, C, H, W)``.
+    Attributes:
+        decoder: of the run.
+        codes: of the two, ``(2, Z)``.
         steps: images of a path, both ends included.
-        display: where progress is shown.
-        runtime: by default one with the run's options.
-
-    Raises:
-        UsageError: the run does not encode or decode.
-        DataError: an image cannot be read.
+        ends: the images themselves, ``(2, C, H, W)``; None where they are what the codes make.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        ends: Sequence[Path] | Tensor,
-        steps: int,
-        display: Display,
-        runtime: Runtime | None = None,
-    ) -> None:
-        require(run, "encode", "decode")
-        self.ends = ends if isinstance(ends, Tensor) else _read(ends, run)
-        self.decoder = Decoder(run, display, runtime)
-        self.steps = steps
-        self.codes = self.decoder.encode(self.ends)
+    def __init__(self, decoder: Decoder, codes: Tensor, steps: int, ends: Tensor | None = None) -> None:
+        self.decoder, self.codes, self.steps, self.ends = decoder, codes, steps, ends
 
     def images(self, kind: str) -> Tensor:
         """A path, ``(steps, C, H, W)``: the first and the last image are the decoded codes of the ends."""
@@ -130,9 +115,66 @@ class Morph:
     def _strip(self, paths: dict[str, Tensor]) -> Any:
         """A row for each path, between the images themselves."""
         shown = evenly(self.steps, _SHOWN)
-        rows = [torch.cat([self.ends[:1], images[shown], self.ends[1:]]) for images in paths.values()]
-        titles = ["A", *(f"{place / (self.steps - 1):.2f}" for place in shown.tolist()), "B"]
+        rows = [images[shown] for images in paths.values()]
+        titles = [f"{place / (self.steps - 1):.2f}" for place in shown.tolist()]
+        if self.ends is not None:
+            rows = [torch.cat([self.ends[:1], row, self.ends[1:]]) for row in rows]
+            titles = ["A", *titles, "B"]
         return plots.image_grid(rows, list(paths), titles)
+
+
+def between_images(
+    run: Run, ends: Sequence[Path] | Tensor, steps: int, display: Display, runtime: Runtime | None = None
+) -> Morph:
+    """Between two images, through the codes of a run that encodes and decodes.
+
+    Args:
+        run: the run.
+        ends: two image files, read as the run's images were; or their pixels ``(2, C, H, W)``.
+        steps: images of a path, both ends included.
+        display: where progress is shown.
+        runtime: by default one with the run's options.
+
+    Raises:
+        UsageError: the run does not encode or decode.
+        DataError: an image cannot be read.
+    """
+    if "draw" in capabilities_of(run) and "decode" not in capabilities_of(run):
+        raise UsageError(
+            f"A run of {run.technique} makes images of noise, and cannot find the noise of a given image.",
+            "A and B are numbers of images that `dlkit generate` makes, such as 3 and 17.",
+        )
+    require(run, "encode", "decode")
+    pixels = ends if isinstance(ends, Tensor) else _read(ends, run)
+    decoder = Decoder(run, display, runtime)
+    return Morph(decoder, decoder.encode(pixels), steps, pixels)
+
+
+def between_draws(
+    run: Run,
+    ends: tuple[int, int],
+    steps: int,
+    display: Display,
+    runtime: Runtime | None = None,
+    *,
+    label: int | None = None,
+) -> Morph:
+    """Between two images that a run with the capability ``draw`` generates.
+
+    Args:
+        run: the run.
+        ends: their numbers: 3 is ``00003.png`` of `dlkit generate` with the runtime's seed.
+        steps, display, runtime: as in :func:`between_images`.
+        label: the class of all images; by default the first one's.
+
+    Raises:
+        UsageError: the run draws nothing.
+    """
+    require(run, "draw", "generate")
+    generating = Generating(run, display, runtime)
+    codes, labels = generating.drawn(ends, label)
+    decoder = Decoder(run, display, generating.runtime, labels=None if labels is None else labels[:1])
+    return Morph(decoder, codes, steps)
 
 
 def write_gif(images: Tensor, target: Path) -> None:

@@ -216,6 +216,15 @@ class Draws(Protocol):
 
 
 @runtime_checkable
+class DrawsLabels(Protocol):
+    """For the capability ``condition`` on labels that are no classes: which ones to take where nobody says."""
+
+    def draw_labels(self, count: int, generator: Generator) -> Tensor:
+        """As the training images have them: float32 ``(count, K)``."""
+        ...
+
+
+@runtime_checkable
 class Classifies(Protocol):
     """Capability ``classify``: images → class probabilities. Asked only where labels are classes."""
 

@@ -13,6 +13,8 @@ from dlkit.files import new_file, new_folder, user_path
 @run_argument
 @click.argument("codes", required=False, metavar="[CODES.npz]")
 @click.option("--code", "typed", multiple=True, metavar="Z1,Z2,…", help="A code, typed; may be given several times.")
+@click.option("--class", "class_", metavar="NAME", help="What to make, by its name or number; of techniques that make "
+              "images of latents and were told the classes.")  # fmt: skip
 @click.option("--out", metavar="DIR|FILE.png", help="A new folder for the images; with --code also a .png file, a "
               "sheet where there are several. By default in the run's folder decoded/.")  # fmt: skip
 @DEVICE
@@ -22,6 +24,7 @@ def decode(
     runs: str,
     codes: str | None,
     typed: tuple[str, ...],
+    class_: str | None,
     out: str | None,
     device: str | None,
     quiet: bool,
@@ -32,16 +35,18 @@ def decode(
         raise UsageError("There must be either CODES.npz or --code.", "For example: dlkit decode latest --code 20,20")
     one_file = bool(typed) and out is not None and out.lower().endswith(".png")
     target = None if out is None else new_file(out, ".png") if one_file else new_folder(out)
-    from torch import from_numpy
+    from torch import from_numpy, tensor
 
     from dlkit.codes import read_codes
     from dlkit.decoding import Decoder, typed_codes, write_images, write_picture
+    from dlkit.generation import class_of
 
     found = None if codes is None else read_codes(user_path(codes))
     values = typed_codes(typed) if found is None else from_numpy(found.values)
     display = make_display(quiet, as_json)
     opened_run = opened(run, runs)
-    decoder = Decoder(opened_run, display, make_runtime(opened_run, device, display))
+    labels = None if class_ is None else tensor([class_of(opened_run, class_)])
+    decoder = Decoder(opened_run, display, make_runtime(opened_run, device, display), labels=labels)
     if one_file and target is not None:
         write_picture(decoder.images(values), typed, target)
         told: dict[str, object] = {"picture": target, "images": len(values)}
@@ -60,6 +65,8 @@ def decode(
 @click.option("--class", "class_", metavar="NAME", help="Of this class, by its name or number; of techniques that "
               "were told the classes.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of the draws; by default the run's own.")
+@click.option("--truncation", type=click.FloatRange(min=0, min_open=True), metavar="T", help="No number of the noise "
+              "beyond ±T (1 for instance): better images, and more alike; of techniques that draw noise.")  # fmt: skip
 @click.option("--out", metavar="DIR", help="A new folder; by default in the run's folder generated/.")
 @DEVICE
 @output_flags
@@ -69,6 +76,7 @@ def generate(
     count: int,
     class_: str | None,
     seed: int | None,
+    truncation: float | None,
     out: str | None,
     device: str | None,
     quiet: bool,
@@ -83,7 +91,8 @@ def generate(
 
     display = make_display(quiet, as_json)
     opened_run = opened(run, runs)
-    generating = Generating(opened_run, display, make_runtime(opened_run, device, display, seed))
+    runtime = make_runtime(opened_run, device, display, seed)
+    generating = Generating(opened_run, display, runtime, truncation=truncation)
     label = None if class_ is None else generating.label(class_)
     told = write_generated(generating, count, label, folder)
     display.text(f"Wrote {told['images']:,} images to {told['folder']}")
@@ -93,12 +102,15 @@ def generate(
 
 @click.command("morph")
 @run_argument
-@click.argument("start", metavar="A.png")
-@click.argument("end", metavar="B.png")
+@click.argument("start", metavar="A")
+@click.argument("end", metavar="B")
 @click.option("--path", "kind", type=click.Choice(("linear", "spherical", "both")), default="both", show_default=True,
               help="Straight through the codes, or along a sphere.")  # fmt: skip
 @click.option("--steps", type=click.IntRange(2, 500), default=12, show_default=True, metavar="N",
               help="Images of a path, both ends included.")  # fmt: skip
+@click.option("--class", "class_", metavar="NAME", help="Of generated images, by its name or number; by default that "
+              "of A.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of generated images; by default the run's own.")
 @click.option("--out", metavar="DIR", help="A new folder; by default in the run's folder morphs/.")
 @DEVICE
 @output_flags
@@ -109,21 +121,34 @@ def morph(
     end: str,
     kind: str,
     steps: int,
+    class_: str | None,
+    seed: int | None,
     out: str | None,
     device: str | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Turn image A into image B through the codes of RUN: as a strip, and as a GIF for each path."""
+    """Turn image A into image B through the codes of RUN: as a strip, and as a GIF for each path.
+
+    A and B are image files; with a technique that makes images of noise, the numbers of two images of `dlkit generate`.
+    """
     folder = None if out is None else new_folder(out)
-    from dlkit.morphing import PATHS, Morph
+    from dlkit.capabilities import capabilities_of
+    from dlkit.generation import class_of
+    from dlkit.morphing import PATHS, between_draws, between_images
 
     display = make_display(quiet, as_json)
     opened_run = opened(run, runs)
-    runtime = make_runtime(opened_run, device, display)
-    told = Morph(opened_run, [user_path(start), user_path(end)], steps, display, runtime).write(
-        PATHS if kind == "both" else [kind], folder
-    )
+    runtime = make_runtime(opened_run, device, display, seed)
+    if "draw" in capabilities_of(opened_run) and start.isdecimal() and end.isdecimal():
+        label = None if class_ is None else class_of(opened_run, class_)
+        ends = int(start), int(end)
+        between = between_draws(opened_run, ends, steps, display, runtime, label=label)
+    elif class_ is not None or seed is not None:
+        raise UsageError("--class and --seed are about generated images; A and B are image files.")
+    else:
+        between = between_images(opened_run, [user_path(start), user_path(end)], steps, display, runtime)
+    told = between.write(PATHS if kind == "both" else [kind], folder)
     display.text(f"The codes are {told['distance']:.3g} apart, at an angle of {told['angle']:.0f}°.")
     display.text("\n".join(f"Wrote {path}" for path in (told["strip"], *told["gifs"])))
     display.result({"run": opened_run.path, "a": start, "b": end, **told})
@@ -134,11 +159,11 @@ def morph(
 @click.option("--range", "span", metavar="LOW,HIGH[,LOW,HIGH]", help="Of the units, or of a plane's first and second "
               "unit; by default where the training images' codes are.")  # fmt: skip
 @click.option("--size", type=click.IntRange(2, 100), metavar="N", help="Images in a row; by default 20 in a plane, 11 "
-              "in a traversal, 10 of a class.")  # fmt: skip
+              "in a traversal, 10 of a class, 8 between corners.")  # fmt: skip
 @click.option("--units", type=click.IntRange(1, 64), default=8, show_default=True, metavar="N",
               help="How many units of a larger code are traversed, the most variable first.")  # fmt: skip
 @click.option("--image", metavar="FILE", help="The image around which they vary; by default a held-out one.")
-@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of images of classes; by default the run's own.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of generated images; by default the run's own.")
 @click.option("--out", metavar="FILE.png", help="The picture; by default in the run's folder grids/.")
 @DEVICE
 @output_flags
@@ -158,7 +183,7 @@ def grid(
     """Draw what the codes of RUN stand for.
 
     A code of two units: the plane of decoded images. A larger code: each unit varied around an image. Without codes:
-    generated images of each class.
+    generated images of each class, or what lies between four generated images.
     """
     target = None if out is None else new_file(out, ".png")
     from dlkit.grids import Grid, parse_ranges

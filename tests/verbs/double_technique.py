@@ -72,11 +72,19 @@ class Double:
     def encode(self, images: Tensor) -> Tensor:
         return torch.stack([part.mean(1) for part in images.flatten(1).chunk(self.options.units, 1)], 1) * 4
 
-    def decode(self, codes: Tensor) -> Tensor:
-        return decode(codes, self.spec)
+    def decode(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
+        images = decode(codes, self.spec)
+        if labels is not None:
+            images[:, 0, 0, 0] = labels / 10
+        return images
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        return torch.randn(count, self.options.units, generator=generator)
 
     def generate(self, count: int, generator: torch.Generator, labels: Tensor | None = None) -> Tensor:
-        """Noise; with labels, the first pixel is label / 10."""
+        """Noise, or what is decoded of draws; with labels, the first pixel is label / 10."""
+        if "draw" in self.options.can:
+            return self.decode(self.draw(count, generator), labels)
         images = torch.rand((count, *self.spec.shape), generator=generator)
         if labels is not None:
             images[:, 0, 0, 0] = labels / 10
