@@ -106,26 +106,29 @@ def writing(path: Path) -> Iterator[None]:
 def atomic_path(target: Path) -> Iterator[Path]:
     """A temporary path beside ``target`` that replaces it, flushed to disk, when the block ends well.
 
+    It lies in a folder of its own, so that nothing stays of what else a writer makes beside it (safetensors does).
+    What a killed process left of the same target is removed too.
+
     Raises:
         DlkitError: the file cannot be written (disk full, directory read-only); ``target`` is as it was.
     """
-    temporary: Path | None = None
+    folder: Path | None = None
     try:
         with writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             stem = f".{target.name[:100]}."
             _remove_left(target.parent, stem, ".tmp")
-            descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=stem + _owner(), suffix=".tmp")
-            os.close(descriptor)
-            temporary = Path(name)
+            folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=stem + _owner(), suffix=".tmp"))
+            temporary = folder / target.name
+            temporary.touch()
             yield temporary
             temporary.chmod(0o666 & ~_umask())  # some writers make a file of their own in its place
             _sync(temporary)
             temporary.replace(target)
             _sync(target.parent)
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

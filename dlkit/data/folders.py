@@ -69,7 +69,7 @@ def list_folder(root: Path) -> Listing:
     Raises:
         DataError: the folder cannot be read, or holds no images.
     """
-    tree = _walk(root, ())
+    tree = _walk(root, tuple(_identity(folder) for folder in root.resolve().parents))
     if next(tree.every(), None) is None:
         kinds = ", ".join(sorted(tree.all_ignored())) or "nothing else"
         raise DataError(
@@ -98,27 +98,38 @@ def list_folder(root: Path) -> Listing:
     )
 
 
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
 def _walk(path: Path, ancestors: tuple[tuple[int, int], ...]) -> _Tree:
     """Read a folder and those below; a link back to a folder above is not followed."""
     tree = _Tree(path)
     try:
-        status = path.stat()
+        here = _identity(path)
         entries = sorted(os.scandir(path), key=lambda entry: natural(entry.name))
     except OSError as error:
         raise DataError(f"{shown(path)}: the folder cannot be read: {error.strerror}") from error
-    here = (status.st_dev, status.st_ino)
     if here in ancestors:
         return tree
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
+        if _is_folder(entry):
             tree.children[entry.name] = _walk(path / entry.name, (*ancestors, here))
-        elif Path(entry.name).suffix.lower() in EXTENSIONS and (entry.is_file() or entry.is_symlink()):
+        elif Path(entry.name).suffix.lower() in EXTENSIONS and (entry.is_symlink() or entry.is_file()):
             tree.images.append(path / entry.name)
         else:
             tree.ignored[Path(entry.name).suffix.lower() or "without extension"] += 1
     return tree
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: read as an image it is told
+        return False
 
 
 def _descend(tree: _Tree, found: _Found) -> _Tree:

@@ -12,12 +12,18 @@ from numpy.typing import NDArray
 
 from dlkit.data.arrays import ArrayImages, image_array
 from dlkit.data.listing import SPLITS, Ints, Listing, unassigned
+from dlkit.data.memory import available_memory
 from dlkit.data.targets import array_labels
 from dlkit.data.text import enumerated, shown
 from dlkit.errors import DataError
 from dlkit.options.suggest import did_you_mean
 
 _FORMS = "train_images, train_labels, val_images… (as in MedMNIST), or images and optionally labels, split, classes"
+
+_BROKEN = (
+    OSError, ValueError, EOFError, KeyError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What NumPy raises of an archive that is damaged, or lies about its size."""
 
 
 def list_npz(path: Path) -> Listing:
@@ -41,9 +47,20 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise DataError(f"{shown(path)}: one array, not an .npz archive of named arrays; expected {_FORMS}")
+            _check_size(archive, path)
             return {name: _array(archive, name, path) for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except _BROKEN as error:
         raise DataError(f"{shown(path)}: cannot be read as an .npz archive: {shown(error)}") from error
+
+
+def _check_size(archive: Any, path: Path) -> None:
+    """Deflate packs 1032 : 1, so that a small file may hold more than memory does."""
+    size, room = sum(entry.file_size for entry in archive.zip.infolist()), available_memory()
+    if size > room:
+        raise DataError(
+            f"{shown(path)}: unpacks to {size / 2**30:,.1f} GiB; there are {room / 2**30:,.1f} GiB of memory left.",
+            "A folder of image files is read image by image.",
+        )
 
 
 def _array(archive: Any, name: str, path: Path) -> NDArray[Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from dlkit.report.figures import clean
+
 
 def shown(name: object) -> str:
     """Text that can always be printed: bytes of a file name that are not UTF-8 become ``\\udcff``."""
@@ -24,8 +26,8 @@ def _number(digits: str) -> tuple[int, int, str]:
 
 
 def enumerated(names: Sequence[str], most: int = 20) -> str:
-    """One name per line, the first ``most`` and then a count."""
-    lines = [f"  {shown(name)}" for name in names[:most]]
+    """One name per line, however many lines a name has itself; the first ``most`` and then a count."""
+    lines = [f"  {clean(name)}" for name in names[:most]]
     if len(names) > most:
         lines.append(f"  … and {len(names) - most:,} more")
     return "\n".join(lines)

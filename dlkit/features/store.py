@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
@@ -172,8 +173,6 @@ def remove(path: Path) -> None:
     Raises:
         DlkitError: the file system refuses.
     """
-    import shutil
-
     try:
         shutil.rmtree(path)
     except FileNotFoundError:
@@ -208,12 +207,11 @@ def evict(limit: int, keep: set[Path]) -> int:
 
 
 def _sweep() -> None:
-    """Remove temporary files that a killed process left."""
+    """Remove the folders of temporary files that killed processes left, of other machines too."""
     for path in entries():
         for file in _listed(path):
             if file.suffix == ".tmp" and time.time() - _used(file) > _FORGOTTEN:
-                with contextlib.suppress(OSError):
-                    file.unlink(missing_ok=True)
+                shutil.rmtree(file, ignore_errors=True)
 
 
 def _listed(path: Path) -> list[Path]:
