@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dlkit.errors import PluginError, UsageError
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 API_VERSION = 1
 """The plugin interface's version. A plugin module states the one it was written for: ``DLKIT_API = 1``."""
+
+Augments = Literal["batches", "copies", "never"]
+"""How a technique's training images are augmented: anew in each batch of ``runtime.fit``; as copies that are made once,
+where it needs all images at once; not at all, because it learns from no images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,9 @@ class Card:
             :class:`dlkit.data.spec.ImageForm` that images are brought to where the user does not say, or None.
         learns_layers: ``"package.module:function"``, heavy: a :class:`dlkit.layerwise.LayerLearner`.
         data: what ``--data`` is by default, where the option's own default is nothing for the technique.
+        augments: ``augments(options)`` says what ``--augment`` does.
+        mixes: ``mixes(options)``: it learns from distributions over classes too, as an
+            :class:`dlkit.supervised.objective.Objective` does, so that pairs of images may be mixed.
     """
 
     name: str
@@ -58,6 +65,8 @@ class Card:
     image_form: str = ""
     learns_layers: str = ""
     data: str = ""
+    augments: Callable[[Any], Augments] = lambda _: "batches"
+    mixes: Callable[[Any], bool] = lambda _: False
 
     def load(self) -> type[Technique[Any]]:
         """Import the implementation (heavy).

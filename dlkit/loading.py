@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dlkit.augment.training import check_augmentation
 from dlkit.data import load_data
 from dlkit.data.spec import LABEL_SAYS
 from dlkit.errors import DataError, UsageError
@@ -23,9 +24,10 @@ def load_training_data(settings: Settings, display: Display) -> ImageData:
     """The data that the settings name, fit for training; what is odd about it is told.
 
     Raises:
-        UsageError: ``--normalize`` for a technique that knows better.
+        UsageError: ``--normalize`` for a technique that knows better; ``--augment`` where it does not fit.
         DataError: it cannot be read, lacks the labels that the technique needs, or they are all alike.
     """
+    check_augmentation(settings)
     if settings.card.image_form and settings.data.normalize != "none":
         raise UsageError(
             f"--normalize {settings.data.normalize}: {settings.card.name} normalises images as its network's weights "

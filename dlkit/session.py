@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import nn
 
+from dlkit.augment.pictures import augmentation_pictures
+from dlkit.augment.training import for_training, warn_of_unused
 from dlkit.capabilities import capabilities_of
 from dlkit.data.describe import problems
 from dlkit.data.resolve import source_of
@@ -188,7 +190,9 @@ def _train_and_conclude(
     run.add_environment(describe_environment(**plugin, threads=runtime.threads, device=str(runtime.device)))
     run.set_status("training")
     run.tell("dlkit_run_started")
-    technique.train(data, runtime, run)
+    learned = for_training(data, run.settings, runtime)
+    technique.train(learned, runtime, run)
+    warn_of_unused(learned, run.technique, runtime)
     run.save_model(technique.state(), **plugin)
     seconds = round(runtime.trained_seconds, 1)
     run.set_status("trained", trained_seconds=seconds)
@@ -202,7 +206,7 @@ def conclude(run: Run, technique: Technique[Any], data: ImageData, runtime: Runt
     display.info("Evaluating")
     metrics = _figures(run, technique, data, runtime)
     run.save_evaluation(metrics, data.notices)
-    pictures = chain(_pictures(technique, data, runtime), _code_pictures(run, technique, metrics, data, runtime))
+    pictures = chain(_pictures(run, technique, data, runtime), _code_pictures(run, technique, metrics, data, runtime))
     save_pictures(pictures, run.path / "plots")
     write_report(run.path)
     return metrics
@@ -218,13 +222,14 @@ def _figures(run: Run, technique: Technique[Any], data: ImageData, runtime: Runt
     return dataclasses.replace(metrics, tables=(*metrics.tables, *rate_distortion(technique, data, runtime)))
 
 
-def _pictures(technique: Technique[Any], data: ImageData, runtime: Runtime) -> Iterator[Picture]:
-    """Some training images, then what the technique draws."""
+def _pictures(run: Run, technique: Technique[Any], data: ImageData, runtime: Runtime) -> Iterator[Picture]:
+    """Some training images, also augmented ones where training saw such, then what the technique draws."""
     from dlkit.report import plots  # matplotlib: what is wrong with a command is told sooner without
 
     shown = data.train.subset(torch.arange(min(SAMPLES, len(data.train))))
     caption = f"The first {len(shown)} training images, as the model gets them."
     yield Picture("samples", "Samples", caption, plots.samples(shown.pixels(), shown.labels, data.spec.classes))
+    yield from augmentation_pictures(run.settings.augment.augment, data.train, runtime)
     if isinstance(technique, Illustrates):
         yield from technique.pictures(data, runtime)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlkit.augment.options import AugmentOptions
 from dlkit.errors import PluginError, UsageError
 from dlkit.options.coerce import coerce, expectation, to_plain
 from dlkit.options.core import DataOptions, RunOptions, RuntimeOptions
@@ -26,7 +27,7 @@ RESERVED = frozenset(
 )  # fmt: skip
 """Names that no option may have: the flags of the commands themselves."""
 
-_CORE: tuple[tuple[str, type[Options]], ...] = (("data", DataOptions), ("runtime", RuntimeOptions), ("run", RunOptions))
+_CORE: tuple[type[Options], ...] = (DataOptions, AugmentOptions, RuntimeOptions, RunOptions)
 
 
 @dataclass(frozen=True)
@@ -36,18 +37,19 @@ class Settings:
     Attributes:
         card: the technique.
         options: an instance of ``card.options``.
-        data, runtime, run: the core's options.
+        data, augment, runtime, run: the core's options.
     """
 
     card: Card
     options: Any
     data: DataOptions
+    augment: AugmentOptions
     runtime: RuntimeOptions
     run: RunOptions
 
     def value(self, name: str) -> Any:
         """The value of the option of that name, wherever it is declared."""
-        for part in (self.options, self.data, self.runtime, self.run):
+        for part in (self.options, self.data, self.augment, self.runtime, self.run):
             if hasattr(part, name):
                 return getattr(part, name)
         raise KeyError(name)
@@ -88,7 +90,7 @@ def resolve(
         if option is None:
             raise UsageError(f"{where}: {card.name} has no option of that name.", _suggestion(key, options, card))
         values[key] = coerce(option, raw, where)
-    return Settings(card, *(_build(cls, values) for cls in (card.options, DataOptions, RuntimeOptions, RunOptions)))
+    return Settings(card, *(_build(cls, values) for cls in (card.options, *_CORE)))
 
 
 def settings_from_toml(path: Path, registry: Registry) -> Settings:
@@ -129,7 +131,7 @@ def option_groups(card: Card) -> list[tuple[str, list[Option]]]:
     """
     groups: dict[str, list[Option]] = {}
     owners: dict[str, str] = dict.fromkeys(RESERVED, "the command line")
-    for owner, cls in ((f"technique {card.name!r}", card.options), *_CORE):
+    for owner, cls in ((f"technique {card.name!r}", card.options), *((_heading(cls).lower(), cls) for cls in _CORE)):
         try:
             declared = options_of(cls)
         except (TypeError, NameError) as error:

@@ -134,7 +134,7 @@ def test_set_and_flag_errors() -> None:
 
 def test_groups_come_technique_first() -> None:
     headings = [heading for heading, _ in option_groups(CARD)]
-    assert headings == ["Fake technique", "Training", "Data", "Runtime", "Run"]
+    assert headings == ["Fake technique", "Training", "Data", "Augmentation", "Runtime", "Run"]
 
 
 @pytest.mark.parametrize("name", ["seed", "config", "no_compile", "technique"])

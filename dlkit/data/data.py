@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ from torch import Tensor
 from dlkit.data.listing import Images, Ints
 from dlkit.data.spec import DataSpec
 from dlkit.errors import DataError
+
+if TYPE_CHECKING:
+    from dlkit.augment.training import Augmentation
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,9 @@ class Split:
         files: a printable name for each image, where it came from a file.
         digests: uint8 ``(N, 32)``, SHA-256 of each raw image: what a cache of features knows it by. None where the
             split was not made by :func:`load_data`.
+        sources: int64 ``(N,)``: images with the same number are augmented copies of one another, and belong into the
+            same fold of a cross-validation. None: each stands for itself.
+        augmentation: what ``runtime.fit`` does to the batches that it makes of these images; None: nothing.
     """
 
     def __init__(
@@ -117,12 +123,17 @@ class Split:
         files: Sequence[str] | None,
         digests: NDArray[np.uint8] | None = None,
         targets: Tensor | None = None,
+        *,
+        sources: Tensor | None = None,
+        augmentation: Augmentation | None = None,
     ) -> None:
         self.name = name
         self.labels = labels
         self.files = files
         self.digests = digests
         self.targets = targets
+        self.sources = sources
+        self.augmentation = augmentation
         self._pixels = pixels
 
     def __len__(self) -> int:
@@ -166,7 +177,15 @@ class Split:
 
     def renamed(self, name: str) -> Split:
         """The same images for another purpose."""
-        return Split(name, self._pixels, self.labels, self.files, self.digests, self.targets)
+        return self._with(self._pixels, name, self.augmentation)
+
+    def augmented(self, augmentation: Augmentation | None) -> Split:
+        """The same images, which ``runtime.fit`` augments in this way; None: not any more."""
+        return self._with(self._pixels, self.name, augmentation)
+
+    def _with(self, pixels: Pixels, name: str, augmentation: Augmentation | None) -> Split:
+        return Split(name, pixels, self.labels, self.files, self.digests, self.targets, sources=self.sources,
+                     augmentation=augmentation)  # fmt: skip
 
     def subset(self, indices: Tensor) -> Split:
         """The split of the images at ``indices``, int64 ``(n,)``."""
@@ -174,7 +193,9 @@ class Split:
         files = None if self.files is None else [self.files[index] for index in indices.tolist()]
         digests = None if self.digests is None else self.digests[indices.numpy()]
         targets = None if self.targets is None else self.targets.index_select(0, indices)
-        return Split(self.name, self._pixels.subset(indices), labels, files, digests, targets)
+        sources = None if self.sources is None else self.sources.index_select(0, indices)
+        return Split(self.name, self._pixels.subset(indices), labels, files, digests, targets, sources=sources,
+                     augmentation=self.augmentation)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

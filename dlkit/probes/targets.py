@@ -32,19 +32,22 @@ class Targets:
         values: int64 ``(N,)`` for classes; float64 ``(N, K)`` for several labels (0 or 1) and for numbers.
         outputs: K: classes, labels or numbers.
         balanced: weigh the classes (each label's positives and negatives) alike, however many images they have.
+        sources: int64 ``(N,)``: rows with the same number are copies of one image; None: each stands for itself.
     """
 
     kind: TargetKind
     values: NDArray[np.int64] | Floats
     outputs: int
     balanced: bool = False
+    sources: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.values)
 
     def subset(self, indices: Ints) -> Targets:
         """Those of some of the images."""
-        return dataclasses.replace(self, values=self.values[indices])
+        sources = None if self.sources is None else self.sources[indices]
+        return dataclasses.replace(self, values=self.values[indices], sources=sources)
 
     def weights(self) -> Floats | None:
         """What each image's loss is multiplied by, ``(N,)``, or that of each of its labels, ``(N, K)``; None: nothing.
@@ -100,9 +103,15 @@ def targets_of(split: Split, spec: DataSpec, *, balanced: bool = False) -> tuple
         if split.labels is None:
             raise ValueError(f"the {split.name} split has no labels")
         known = torch.nonzero(split.labels >= 0).flatten().numpy()
-        return Targets("classes", split.labels.numpy()[known], len(spec.classes), balanced), known
+        return Targets(
+            "classes", split.labels.numpy()[known], len(spec.classes), balanced, _sources(split, known)
+        ), known
     if split.targets is None:
         raise ValueError(f"the {split.name} split has no targets")
     values = split.targets.double().numpy()
     known = np.flatnonzero(~np.isnan(values).any(1))
-    return Targets(spec.target, values[known], values.shape[1], balanced), known
+    return Targets(spec.target, values[known], values.shape[1], balanced, _sources(split, known)), known
+
+
+def _sources(split: Split, known: Ints) -> Ints | None:
+    return None if split.sources is None else split.sources.numpy()[known]

@@ -55,6 +55,14 @@ def cut(count: int, size: int, *, merge_single: bool = False) -> Cuts:
     return cuts
 
 
+def epoch_order(count: int, weights: Tensor | None, seed: int) -> Tensor:
+    """The images of an epoch, int64 ``(count,)`` on the CPU: a permutation, or draws in proportion to weights."""
+    generator = torch.Generator().manual_seed(seed)
+    if weights is None:
+        return torch.randperm(count, generator=generator)
+    return torch.multinomial(weights, count, replacement=True, generator=generator)
+
+
 class Feed:
     """Batches of one split; made once per split, so that a GPU receives the images once.
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from dlkit.augment.training import augmented_batches
 from dlkit.errors import DataError, Interrupted, TrainingError, UsageError
 from dlkit.options import TrainOptions
 from dlkit.runtime import state as states
-from dlkit.runtime.batches import Batch, cut
+from dlkit.runtime.batches import Batch, cut, epoch_order
 from dlkit.runtime.means import FULL, Means, NotFiniteError
 from dlkit.runtime.phase import FitResult, PhaseFiles, Position, Reason, RunLike
 from dlkit.runtime.reporting import Reporter, diverged, interrupted, memory_advice
@@ -95,6 +95,8 @@ class Fit:
         updater.limit = None
         self.cuts = cut(len(self.data), options.batch_size, merge_single=not self.independent)
         self.feed = runtime.feed(self.data)
+        if self.data.augmentation is not None:
+            self.data.augmentation.used = True
         self.means = Means()
         self.here = Position(horizon=options.schedule_epochs or self.epochs)
         self.files = PhaseFiles(self.record, self.phase, runtime)
@@ -147,7 +149,7 @@ class Fit:
         step, pending, clock, glance = self.step, self.means.pending, time.perf_counter, 0.0
         if here.batch:  # the rate of the step before, which the epoch's row names where no step is left
             self._set_factor(self._factor(here.batch - 1))
-        for batch in self.feed.batches(self._order(), self.cuts[here.batch :]):
+        for batch in self._batches():
             if (factor := self._factor(here.batch)) != self.factor:
                 self._set_factor(factor)
             pending.append((step(batch), batch.indices.shape[0]))
@@ -159,12 +161,11 @@ class Fit:
                 glance = clock() + min(_GLANCE_SECONDS, self.options.checkpoint_every.seconds or _GLANCE_SECONDS)
         self._end_epoch(partial=here.batch < total)
 
-    def _order(self) -> Tensor:
-        """The images of the epoch at hand, derived from (seed, phase, epoch)."""
-        generator = self.runtime.generator("permutation", self.phase, self.here.epoch, device="cpu")
-        if self.weights is None:
-            return torch.randperm(len(self.data), generator=generator)
-        return torch.multinomial(self.weights, len(self.data), replacement=True, generator=generator)
+    def _batches(self) -> Iterable[Batch]:
+        """What is left of the epoch at hand; its order and its augmentation are derived from (seed, phase, epoch)."""
+        derive, key, cuts = self.runtime.derive, (self.phase, self.here.epoch), self.cuts[self.here.batch :]
+        order = epoch_order(len(self.data), self.weights, derive("permutation", *key))
+        return augmented_batches(self.feed.batches(order, cuts), self.data, order, cuts, derive("augment", *key))
 
     def _factor(self, batch: int) -> float:
         """On the learning rate, at a batch of this epoch."""

@@ -10,7 +10,8 @@ multi-label    ``−1/K Σ_k q_k log σ(z_k) + (1 − q_k) log σ(−z_k)``, q =
 number         ``1/K Σ_k (z_k − (y_k − μ_k) / σ_k)²``, μ and σ of the training images' numbers        μ + σ z
 =============  ====================================================================================  =============
 
-and the loss of a batch is the mean over its labelled images.
+and the loss of a batch is the mean over its labelled images. Where augmentation mixes pairs of images, an image's
+target is a distribution over classes, and its loss the mean of the classes' losses under that distribution.
 """
 
 from __future__ import annotations
@@ -95,12 +96,13 @@ class Objective(nn.Module):
         self.std.copy_(torch.where(std > 0, std, 1.0))  # NaN, or the same number everywhere
 
     def targets(self, batch: Batch) -> Tensor:
-        """What :meth:`loss` compares with: labels int64 ``(B,)``, or targets float32 ``(B, K)``.
+        """What :meth:`loss` compares with: labels int64 ``(B,)``, or targets float32 ``(B, K)``: several labels,
+        numbers, or distributions over classes where pairs of images were mixed.
 
         Raises:
             ValueError: the batch has none.
         """
-        targets = batch.labels if self.target == "classes" else batch.targets
+        targets = batch.labels if batch.targets is None else batch.targets
         if targets is None:
             raise ValueError(f"the batch has no {self.target} to learn from")
         return targets
@@ -116,6 +118,10 @@ class Objective(nn.Module):
     def _losses(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The loss of each image, 0 where it is unlabelled, and which are labelled; both ``(B,)``."""
         smoothing = self.options.label_smoothing
+        if self.target == "classes" and targets.is_floating_point():
+            each = -logits.log_softmax(1)  # of each class, were it the image's
+            smooth = (1 - smoothing) * each + smoothing * each.mean(1, keepdim=True)
+            return (targets * self.weights * smooth).sum(1), targets.sum(1) > 0
         if self.target == "classes":
             losses = F.cross_entropy(logits, targets, ignore_index=-1, reduction="none", label_smoothing=smoothing)
             return losses * self.weights[targets.clamp(min=0)], targets >= 0

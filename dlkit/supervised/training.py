@@ -83,7 +83,7 @@ def _update(
     runtime: Runtime,
     optimizer: Optimizer,
 ) -> Mapping[str, Tensor]:
-    """One update on a batch, or on mixtures of its images: ``loss`` and, of unmixed classes, ``accuracy``."""
+    """One update on a batch, or on mixtures of its images: ``loss`` and, of images of one class, ``accuracy``."""
     targets = objective.targets(batch)
     if options.mixup > 0:
         return update_mixed(runtime, optimizer, network, measure, batch.images, targets, options.mixup,
@@ -92,7 +92,7 @@ def _update(
     def loss(images: Tensor, targets: Tensor) -> dict[str, Tensor]:
         logits = network(images)
         figures = {"loss": measure(logits, targets) + l1_penalty(network, options)}
-        if objective.target == "classes":
+        if not targets.is_floating_point():
             figures["accuracy"] = (logits.argmax(1) == targets).float().mean()
         return figures
 

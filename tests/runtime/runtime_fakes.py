@@ -51,6 +51,7 @@ class FakeSplit:
         self.name, self.labels, self.files, self.targets = "train", labels, None, None
         self.in_memory = in_memory
         self.tensor = tensor
+        self.augmentation: Any = None
 
     def __len__(self) -> int:
         return len(self.tensor)

@@ -14,6 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dlkit.augment import Policy
+from dlkit.augment.training import Augmentation
 from dlkit.errors import Interrupted
 from dlkit.options import RuntimeOptions, TrainOptions
 from dlkit.options.values import Duration, Schedule
@@ -59,6 +61,7 @@ def train(
     net = runtime.prepare(Net())
     seen = torch.zeros(3)  # a plain tensor of the technique's
     run, data, held_out = FakeRun(path), FakeSplit(images(55, 1), torch.arange(55)), FakeSplit(images(20, 2))
+    data.augmentation = Augmentation(Policy.parse("flip translate:0.2@0.7 noise:gaussian:0.05"))
     steps = 0
 
     def loss(noisy: Tensor, clean: Tensor) -> dict[str, Tensor]:

@@ -37,6 +37,7 @@ with squared error it learns PCA's subspace: --layers 0 --output linear.""",
     task="representation",
     options=AutoencoderOptions,
     implementation="dlkit_builtin.autoencoder.technique:Autoencoder",
+    augments=lambda options: "copies" if options.greedy else "batches",  # layers learn from codes of all images
     capabilities=capabilities,
     learns_layers="dlkit_builtin.autoencoder.greedy:learn_layer",
     examples=(

@@ -59,6 +59,7 @@ The layers are learned without labels; `dlkit train stacked --pretrain rbm` goes
     task="generation",
     options=DbnOptions,
     implementation="dlkit_builtin.boltzmann.dbn:Dbn",
+    augments=lambda _: "copies",  # layers learn from codes of all images
     capabilities=lambda _: CAPABILITIES,
     examples=(
         "dlkit train dbn",

@@ -34,6 +34,7 @@ compared with.""",
     task="representation",
     options=DecompositionOptions,
     implementation="dlkit_builtin.decomposition.technique:Decomposition",
+    augments=lambda _: "copies",
     capabilities=capabilities,
     examples=(
         "dlkit train decomposition --code 16",

@@ -32,6 +32,8 @@ is shallow: these are what the others are compared with.
     task="classification",
     options=StackedOptions,
     implementation="dlkit_builtin.stacked.technique:Stacked",
+    augments=lambda options: "batches" if options.pretrain == "none" else "copies",
+    mixes=lambda _: True,
     capabilities=lambda _: frozenset({"classify", "encode"}),
     needs_labels=True,
     targets=("classes", "multi-label", "number"),

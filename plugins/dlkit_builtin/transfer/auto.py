@@ -48,13 +48,13 @@ def advise(
 
     Args:
         network: with the pretrained backbone, on the device; not changed.
-        data: only its training split is looked at.
+        data: only its training split is looked at, its images as they are: how they are augmented does not enter.
         runtime: where.
         options: the budget, and how strategies train.
         diary: a file that keeps the race's results, so that it can be interrupted.
     """
     total, _ = targets_of(data.train, data.spec)
-    data = dataclasses.replace(data, train=_some(data.train, data.spec, runtime))
+    data = dataclasses.replace(data, train=_some(data.train, data.spec, runtime).augmented(None))
     found = study(network.backbone, every_stage(network.backbone), data, runtime, options)
     _say(runtime, f"Probing {len(found.features)} stages by cross-validation on {len(found.targets):,} images")
     stages = stage_estimates(found)

@@ -35,6 +35,9 @@ STRATEGIES: dict[str, StrategyFacts] = {
 }
 """By cost, the cheapest first."""
 
+ON_FEATURES = tuple(name for name, facts in STRATEGIES.items() if not facts.gradients)
+"""The strategies that leave the backbone as it is: features are computed once."""
+
 CELLS: dict[tuple[Size, Similarity], tuple[str, tuple[str, ...]]] = {
     ("little", "similar"): (
         "linear classifier on the top layer; retrain the last MLP layers", ("linear-probe", "mlp-head"),

@@ -215,8 +215,10 @@ def _above(
     """What gives logits, and the splits that it takes: maps above the frozen stages where these are the
     same in all epochs and fit in memory, else the images and the whole network."""
     train, val = splits
-    # Mixtures are new images each time; a compiled network does not notice that modules of it return at once.
-    usable = options.mixup == 0 and not runtime.options.compile and shortcut.fits(len(train) + len(val))
+    # Mixtures and augmented images are new each time; a compiled network does not notice that modules of it return at
+    # once.
+    same = options.mixup == 0 and train.augmentation is None
+    usable = same and not runtime.options.compile and shortcut.fits(len(train) + len(val))
     if not (usable and shortcut.works(train, runtime)):
         yield network, train, val
         return

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from dlkit.card import Card
 from dlkit.hookspecs import hookimpl
-from dlkit_builtin.transfer.catalog import STRATEGIES
+from dlkit_builtin.transfer.catalog import ON_FEATURES, STRATEGIES
 from dlkit_builtin.transfer.options import TransferOptions
 
 DLKIT_API = 1
@@ -40,6 +40,8 @@ Labels may be classes, several per image, or numbers. Features of frozen backbon
     task="classification",
     options=TransferOptions,
     implementation="dlkit_builtin.transfer.technique:Transfer",
+    augments=lambda options: "copies" if options.strategy in ON_FEATURES else "batches",
+    mixes=lambda options: options.strategy not in ("auto", *ON_FEATURES),
     capabilities=lambda _: frozenset({"classify", "encode"}),
     needs_labels=True,
     targets=("classes", "multi-label", "number"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from dlkit.augment.training import COPIES, with_copies
 from dlkit.backbones import Tap
 from dlkit.backbones.backbone import TOP
 from dlkit.errors import UsageError
@@ -88,6 +90,16 @@ def check_stage(backbone: Backbone, options: TransferOptions) -> None:
             f"--stage {options.stage}: --strategy {options.strategy} itself says which stages it takes.",
             f"Use --strategy {' or '.join(_ON_A_STAGE)}.",
         )
+
+
+def with_features_augmented(data: ImageData, strategy: str, runtime: Runtime) -> ImageData:
+    """For a strategy on features that ``auto`` chose: the training images with augmented copies, if so was asked."""
+    augmentation = data.train.augmentation
+    if augmentation is None or strategy not in PROBES:
+        return data
+    augmentation.used = True
+    train = with_copies(data.train, data.spec, augmentation.policy, COPIES, runtime)
+    return dataclasses.replace(data, train=train)
 
 
 def every_stage(backbone: Backbone) -> Taps:

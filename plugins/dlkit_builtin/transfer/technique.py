@@ -31,7 +31,7 @@ from dlkit_builtin.transfer.network import Network
 from dlkit_builtin.transfer.options import TransferOptions
 from dlkit_builtin.transfer.scratch import scratch_backbone
 from dlkit_builtin.transfer.stages import stage_estimates
-from dlkit_builtin.transfer.strategies import Job, carry_out, check_stage
+from dlkit_builtin.transfer.strategies import Job, carry_out, check_stage, with_features_augmented
 from dlkit_builtin.transfer.taken import check_taken
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ class Transfer:
             runtime.warn(notice)
         if self.options.strategy == "auto":
             self.strategy = self._choose(data, runtime, run)
+            data = with_features_augmented(data, self.strategy, runtime)
         if self.strategy in TUNED and self.strategy != "scratch":
             self.before = copy.deepcopy(network.backbone)
         job = Job(network, data, runtime, run, self.options)
