@@ -80,7 +80,7 @@ def test_training_equals_a_plain_loop(tmp_path: Path, data: ImageData, given: di
     technique, plain = make(data, epochs=2, **given), make(data, epochs=2, **given)
     rows = trained(technique, data, tmp_path / "run")
     network, options, ours = plain.network, plain.options, runtime()
-    network.weights.copy_(technique.network.weights)
+    plain.count_colours(data.train, ours)
     network.to(memory_format=torch.channels_last)
     adam = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
     pixels = data.train.pixels()
@@ -124,6 +124,25 @@ def test_rare_colours_weigh_more(tmp_path: Path, data: ImageData) -> None:
     network = technique.network
     grey, orange = ((network.bins - torch.tensor(colour)).norm(dim=1).argmin() for colour in ((0, 0), (30, 50)))
     assert network.weights[orange] > 2 * network.weights[grey]
+
+
+def test_bins_begin_at_how_often_colours_occur(tmp_path: Path, data: ImageData) -> None:
+    """Before any update no constant distribution fits the training images much better: the gradient is nearly zero."""
+    technique = make(data, mode="bins", epochs=1, lr=1e-12)
+    trained(technique, data, tmp_path / "run")
+    images = data.train.pixels(torch.arange(len(data.train)))
+    seen, chosen, shares = technique.targets(images, SoftEncoding(10))
+    output = technique.network.unet.output
+
+    def loss_and_gradient() -> tuple[float, float]:
+        loss = technique.loss(seen, chosen, shares)
+        return loss.item(), float(torch.autograd.grad(loss, output.bias)[0].norm())
+
+    begun, gradient = loss_and_gradient()
+    torch.nn.init.zeros_(output.bias)
+    uniform, without = loss_and_gradient()
+    assert begun < 0.8 * uniform
+    assert gradient < 0.15 * without
 
 
 @pytest.mark.parametrize("mode", ["regression", "bins"])

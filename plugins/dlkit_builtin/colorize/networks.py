@@ -69,6 +69,11 @@ class UNet(nn.Module):
             maps = level(torch.cat([skip, grow(larger)], 1))
         return self.output(maps), code_of(levels)
 
+    @torch.no_grad()
+    def start_from(self, outputs: Tensor) -> None:
+        """Give ``outputs``, ``(outputs,)``, at every place, as long as the output layer's weights are zero."""
+        self.output.get_parameter("bias").copy_(outputs)
+
     def encode(self, images: Tensor) -> list[Tensor]:
         """The maps of each level, the largest first."""
         levels: list[Tensor] = []

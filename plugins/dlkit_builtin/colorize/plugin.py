@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dlkit.card import Card
+from dlkit.card import Card, Trial
 from dlkit.hookspecs import hookimpl
 from dlkit_builtin.colorize.options import ColorizeOptions
 
@@ -38,6 +38,9 @@ labels: the mean over its smallest maps is a code, for `dlkit encode`, `dlkit se
         "dlkit train colorize",
         "dlkit train colorize --mode bins --data cifar10",
         "dlkit train colorize --data photos --image-size 128 --max-time 1h",
+    ),
+    trial=Trial(
+        small={"channels": "3", "layers": "8"}, exceptions={"grey_and_colour:1": "grey images have no colours to learn"}
     ),
 )
 

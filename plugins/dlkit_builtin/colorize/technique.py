@@ -33,13 +33,13 @@ from dlkit_builtin.colorize.bins import (
     gamut_bins,
     smoothed,
 )
-from dlkit_builtin.colorize.colours import Colours, colours_of
+from dlkit_builtin.colorize.colours import colours_of
 from dlkit_builtin.colorize.lab import lab_to_rgb, rgb_to_lab
 from dlkit_builtin.colorize.networks import UNet, code_of, subsampling
 from dlkit_builtin.colorize.options import ColorizeOptions
 
 if TYPE_CHECKING:
-    from dlkit.data import ImageData
+    from dlkit.data import ImageData, Split
     from dlkit.report import Picture
     from dlkit.run import Run
     from dlkit.runtime import Batch, Runtime
@@ -49,6 +49,8 @@ SCALE = 110.0
 """Units of ab in one unit of the network's: colours then lie within ±1."""
 KNEE = 10.0
 """Where smooth-l1 turns from squared to absolute, in units of ab: the width of a colour bin."""
+RAREST = 1e-3
+"""Of a uniform share: at first no bin is less likely, so that any can still be learned."""
 REMEDY = "Give colour images: photo-tiles (no download), cifar10, a folder of photographs; leave --channels at auto."
 
 
@@ -121,7 +123,7 @@ class Colorize:
         if options.batch_norm and len(data.train) == 1:
             raise DataError("There is one training image; batch norm needs several.", "Use --no-batch-norm.")
         network = runtime.prepare(self.network)
-        self._learn_weights(colours_of(data.train, self.spec, options.grid, runtime))
+        self.count_colours(data.train, runtime)
         encoding = SoftEncoding(options.grid, runtime.device) if options.mode == "bins" else None
         optimizer = runtime.optimizer(network.parameters(), options)
 
@@ -145,13 +147,23 @@ class Colorize:
             independent=not options.batch_norm,
         )
 
-    def _learn_weights(self, colours: Colours) -> None:
+    def count_colours(self, train: Split, runtime: Runtime) -> None:
+        """What is counted and not learned by gradients: the bins' weights, and where their distribution begins.
+
+        Raises:
+            DataError: no training image has any colour.
+        """
+        colours = colours_of(train, self.spec, self.options.grid, runtime)
         if colours.grey:
             raise DataError("No training image has any colour: in each pixel red, green and blue are the same.", REMEDY)
         if self.options.mode == "bins":
             bins = self.network.bins
-            shares = smoothed(colours.counts, bins, self.options.grid / 2)
-            self.network.weights.copy_(balancing_weights(shares, self.options.rebalance))
+            sigma = self.options.grid / 2
+            weights = balancing_weights(smoothed(colours.counts, bins, sigma), self.options.rebalance)
+            self.network.weights.copy_(weights)
+            # Training starts where the loss is least for whoever knows nothing but how often colours occur.
+            usual = smoothed(colours.counts * weights, bins, sigma)
+            self.network.unet.start_from(usual.clamp_min(RAREST / len(bins)).log())
 
     def targets(self, images: Tensor, encoding: SoftEncoding | None) -> tuple[Tensor, Tensor, Tensor | None]:
         """What :meth:`loss` takes, for pixels ``(B, 3, H, W)``.
