@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from dlkit.data.spec import DataSpec
 from dlkit.errors import DataError, UsageError
 from dlkit.layers import initialise, l1_penalty, limit_norm
+from dlkit.losses import binary_cross_entropy
 from dlkit.metrics import Metrics
 from dlkit.runtime import Normalize
 from dlkit.technique import OutputKind, PhasePlan, State
@@ -207,7 +208,7 @@ class Autoencoder:
     def error(self, activations: Tensor, images: Tensor) -> Tensor:
         """How far the decoder's output, before its non-linearity, is from images; mean over images and pixels."""
         if self.options.loss == "bce":
-            return F.binary_cross_entropy_with_logits(activations, images)
+            return binary_cross_entropy(activations, images).mean()
         return F.mse_loss(self.network.output(activations), self.network.normalize(images))
 
     def corrupted(self, images: Tensor, generator: torch.Generator) -> Tensor:

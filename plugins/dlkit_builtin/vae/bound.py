@@ -10,7 +10,8 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from dlkit.losses import binary_cross_entropy
 
 ACTIVE = 0.01
 """A unit is active where its mean varies more than this over images (Burda et al. 2016, section 5)."""
@@ -43,7 +44,7 @@ def bernoulli_log_likelihood(logits: Tensor, images: Tensor) -> Tensor:
     Returns:
         ``(B,)``.
     """
-    return -F.binary_cross_entropy_with_logits(logits, images, reduction="none").flatten(1).sum(1)
+    return -binary_cross_entropy(logits, images).flatten(1).sum(1)
 
 
 def gaussian_log_likelihood(means: Tensor, images: Tensor, log_variance: Tensor) -> Tensor:
