@@ -62,6 +62,8 @@ def apply(policy: Policy, scenes: Scenes, draws: Draws, history: History | None 
         UsageError: an augmenter that needs what the scenes lack.
     """
     for number, step in enumerate(policy.steps):
+        if step.card.needs_colour and scenes.images.shape[1] == 1:
+            raise UsageError(f"The augmenter {step.name} needs colour, which grey images do not have.", "Leave it out.")
         scenes = _apply_step(step, scenes, draws.fork(number, step.name), history)
     return scenes
 
@@ -95,6 +97,8 @@ def operate(
         history: filled where it is given.
     """
     card = augmenter(card) if isinstance(card, str) else card
+    if card.needs_colour and scenes.images.shape[1] == 1:
+        return scenes
     if card.needs_masks and scenes.masks is None:
         raise UsageError(f"The augmenter {card.name} needs masks, which this data does not have.", "Leave it out.")
     given = dict(values or {})
@@ -111,7 +115,7 @@ def operate(
         return scenes.put(rows, changed)
     if history is not None and not card.policy:
         history.note(card.name, given)
-    device = scenes.images.device
+    device = torch.device("cpu") if card.policy else scenes.images.device
     here: dict[str, Any] = {
         key: value if isinstance(value, str) else value.to(device, non_blocking=True) for key, value in given.items()
     }

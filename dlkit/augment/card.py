@@ -140,6 +140,8 @@ class AugmenterCard:
         pairs: it mixes pairs of images, and their labels.
         policy: it chooses among other augmenters.
         needs_masks: it only works where there are masks.
+        needs_colour: it does nothing to images of one channel: in a policy an error, no change where other policies
+            choose it.
         sources: papers, "Author et al. year, title".
     """
 
@@ -153,6 +155,7 @@ class AugmenterCard:
     pairs: bool = False
     policy: bool = False
     needs_masks: bool = False
+    needs_colour: bool = False
     sources: tuple[str, ...] = ()
 
     @property

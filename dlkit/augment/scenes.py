@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -48,20 +48,32 @@ class Scenes:
     def at(self, rows: Tensor) -> Scenes:
         """Some of them; ``rows`` is int64 ``(n,)`` on the CPU."""
         here = rows.to(self.images.device, non_blocking=True)
-        return self._each(lambda tensor: tensor.index_select(0, here))
+        return self._each(lambda tensor, _name: tensor.index_select(0, here))
 
     def put(self, rows: Tensor, changed: Scenes) -> Scenes:
         """These scenes with others in the place of some."""
-        here = rows.to(self.images.device, non_blocking=True)
-        parts = {part.name: getattr(changed, part.name) for part in fields(Scenes)}
-        return self._each(lambda tensor, name="": tensor.index_copy(0, here, parts[name]), named=True)
+        return self.put_all([(rows, changed)])
 
-    def _each(self, change: Callable[..., Tensor], named: bool = False) -> Scenes:
+    def put_all(self, parts: Sequence[tuple[Tensor, Scenes]]) -> Scenes:
+        """These scenes with others in the places of several sets of rows, which do not overlap."""
+        if not parts:
+            return self
+        places = [(rows.to(self.images.device, non_blocking=True), changed) for rows, changed in parts]
+
+        def changed_part(tensor: Tensor, name: str) -> Tensor:
+            result = tensor.clone()
+            for rows, changed in places:
+                result.index_copy_(0, rows, getattr(changed, name))
+            return result
+
+        return self._each(changed_part)
+
+    def _each(self, change: Callable[[Tensor, str], Tensor]) -> Scenes:
         parts: dict[str, Any] = {}
         for part in fields(Scenes):
             tensor = getattr(self, part.name)
             if tensor is not None:
-                parts[part.name] = change(tensor, part.name) if named else change(tensor)
+                parts[part.name] = change(tensor, part.name)
         return Scenes(**parts)
 
 

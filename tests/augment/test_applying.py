@@ -105,7 +105,7 @@ def test_draws_do_not_depend_on_the_batch(name: str) -> None:
 
 @pytest.mark.parametrize("name", NOT_PAIRS)
 def test_images_stay_images_and_inputs_stay_as_they_are(name: str) -> None:
-    for channels in (1, 3):
+    for channels in (3,) if augmenters()[name].needs_colour else (1, 3):
         images = pictures(5, channels, 16, 12)
         before = images.clone()
         after = augmented(f"{name}@0.5", images)
@@ -160,7 +160,7 @@ def test_masks_boxes_and_keypoints_go_along() -> None:
     for mask, box, point in zip(after.masks[:, 0], after.boxes[:, 0], after.keypoints[:, 0], strict=True):
         rows, columns = mask.nonzero().unbind(1)
         middle = torch.stack((columns.float().mean() + 0.5, rows.float().mean() + 0.5))
-        assert (middle - point).abs().max() < 0.6
+        assert (middle - point).abs().max() < 0.8  # the mask was rounded to pixels twice
         found = torch.stack((columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
         assert (found - box).abs().max() < 1.6
 

@@ -20,13 +20,33 @@ def rotate(scenes: Scenes, _draws: Draws, *, angle: Tensor, fill: str) -> Scenes
     return warp(scenes, about_centre(matrices, scenes.size), fill)
 
 
-def translate(scenes: Scenes, draws: Draws, *, share: Tensor, fill: str) -> Scenes:
-    """To the right by ``share`` of the width; down by a share of the height drawn between ± ``share``."""
-    height, width = scenes.size
+def translate(scenes: Scenes, draws: Draws, *, share: Tensor, axis: str, fill: str) -> Scenes:
+    """To the right or down by ``share`` ``(B,)`` of the width or height; both: anywhere on the border of that box."""
+    along = torch.ones(len(scenes), 2, device=share.device)
+    if axis == "both":
+        along = _one_of_two(draws)
+        along = along + (1 - along) * draws.uniform("other", 1, low=-1, high=1)
+    elif axis == "horizontal":
+        along[:, 1] = 0
+    else:
+        along[:, 0] = 0
     matrices = _identity(share)
-    matrices[:, 0, 2] = share * width
-    matrices[:, 1, 2] = share * draws.uniform("down", low=-1, high=1) * height
+    matrices[:, :2, 2] = share[:, None] * along * share.new_tensor(scenes.size).flip(0)
     return warp(scenes, matrices, fill)
+
+
+def shear(scenes: Scenes, draws: Draws, *, angle: Tensor, axis: str, fill: str) -> Scenes:
+    """By ``angle`` degrees ``(B,)``; upright lines lean to the right, level lines rise to the right."""
+    slopes = -torch.deg2rad(angle).tan()
+    matrices = _identity(angle)
+    if axis == "both":
+        along = _one_of_two(draws)
+        matrices[:, 0, 1], matrices[:, 1, 0] = slopes * along[:, 0], slopes * along[:, 1]
+    elif axis == "horizontal":
+        matrices[:, 0, 1] = slopes
+    else:
+        matrices[:, 1, 0] = slopes
+    return warp(scenes, about_centre(matrices, scenes.size), fill)
 
 
 def flip(scenes: Scenes, _draws: Draws, *, axis: str) -> Scenes:
@@ -46,3 +66,9 @@ def flip(scenes: Scenes, _draws: Draws, *, axis: str) -> Scenes:
 
 def _identity(values: Tensor) -> Tensor:
     return torch.eye(3, device=values.device).repeat(len(values), 1, 1)
+
+
+def _one_of_two(draws: Draws) -> Tensor:
+    """(1, 0) or (0, 1) for each image, ``(B, 2)``."""
+    first = draws.integers("axis", 2, 1).float()
+    return torch.cat((first, 1 - first), 1)

@@ -1,0 +1,134 @@
+"""The operations that published policies choose from, as augmenters with a value for each magnitude between 0 and 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from dlkit.augment import Draws, History, Scenes, operate
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One of them.
+
+    Attributes:
+        augmenter: its name; "": the image stays as it is.
+        parameter: what the magnitude sets; "": nothing.
+        weak, strong: its value at magnitude 0 and 1, evenly between.
+        signed: either sign, drawn.
+        slope: ``weak`` and ``strong`` are tangents of the angle that the augmenter takes.
+        pixels: the values are pixels, the augmenter takes a share of the height (0) or width (1).
+        words: other parameters.
+    """
+
+    augmenter: str = ""
+    parameter: str = ""
+    weak: float = 0.0
+    strong: float = 0.0
+    signed: bool = False
+    slope: bool = False
+    pixels: int | None = None
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    def values(self, magnitudes: Tensor, signs: Tensor, size: tuple[int, int]) -> dict[str, Tensor | str]:
+        """What the augmenter takes, for magnitudes in [0, 1] and signs ±1, ``(n,)`` on the CPU."""
+        if not self.parameter:
+            return dict(self.words)
+        values = self.weak + magnitudes * (self.strong - self.weak)
+        if self.signed:
+            values = values * signs
+        if self.slope:
+            values = torch.rad2deg(values.atan())
+        if self.pixels is not None:
+            values = (values / size[self.pixels]).clamp(-1, 1)
+        if self.parameter == "bits":
+            values = values.round()
+        return {self.parameter: values, **self.words}
+
+
+def space(
+    *, shear: float, translate: float, rotate: float, change: float, bits: tuple[int, int], pixels: bool = False
+) -> dict[str, Operation]:
+    """AutoAugment's operations (Cubuk et al. 2019, table 6) without SamplePairing and Cutout, under their names.
+
+    Args:
+        shear: largest slope.
+        translate: largest shift: a share of the side or, with ``pixels``, pixels.
+        rotate: largest angle in degrees.
+        change: of brightness, colour, contrast and sharpness.
+        bits: that stay at magnitude 0 and 1.
+        pixels: what ``translate`` means.
+    """
+    along = {"X": "horizontal", "Y": "vertical"}
+    sides = {"X": 1, "Y": 0} if pixels else {"X": None, "Y": None}
+    shears = {f"Shear{axis}": Operation("shear", "angle", strong=shear, signed=True, slope=True, words={"axis": word})
+              for axis, word in along.items()}  # fmt: skip
+    shifts = {f"Translate{axis}": Operation("translate", "share", strong=translate, signed=True, pixels=sides[axis],
+                                            words={"axis": word})
+              for axis, word in along.items()}  # fmt: skip
+    names = {"Brightness": "brightness", "Color": "saturation", "Contrast": "contrast", "Sharpness": "sharpness"}
+    changes = {name: Operation(own, "change", strong=change, signed=True) for name, own in names.items()}
+    return {
+        "Identity": Operation(),
+        **shears,
+        **shifts,
+        "Rotate": Operation("rotate", "angle", strong=rotate, signed=True),
+        **changes,
+        "Posterize": Operation("posterize", "bits", weak=bits[0], strong=bits[1]),
+        "Solarize": Operation("solarize", "threshold", weak=1.0, strong=0.0),
+        "AutoContrast": Operation("auto-contrast"),
+        "Equalize": Operation("equalize"),
+        "Invert": Operation("invert"),
+    }
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is done to each image of a batch; all ``(B,)`` on the CPU.
+
+    Attributes:
+        operations: int64, places in a sequence of operations; −1: nothing.
+        magnitudes: float32 in [0, 1].
+        signs: float32, ±1.
+    """
+
+    operations: Tensor
+    magnitudes: Tensor
+    signs: Tensor
+
+    @classmethod
+    def drawn(cls, draws: Draws, count: int, magnitudes: Tensor) -> Choice:
+        """Any of so many operations alike, at given magnitudes, with either sign."""
+        here = draws.on_cpu()
+        return cls(here.integers("operation", count), magnitudes, here.integers("sign", 2) * 2.0 - 1)
+
+
+def perform(
+    scenes: Scenes, draws: Draws, choice: Choice, operations: Sequence[Operation], history: History | None
+) -> Scenes:
+    """The images, each changed by its operation; images with the same one go through it together."""
+    parts = []
+    for place, operation in enumerate(operations):
+        rows = (choice.operations == place).nonzero()[:, 0]
+        if len(rows) == 0 or not operation.augmenter:
+            continue
+        values = operation.values(choice.magnitudes[rows], choice.signs[rows], scenes.size)
+        changed = operate(
+            operation.augmenter, scenes.at(rows), draws.at(rows).fork(place), values, history and history.at(rows)
+        )
+        parts.append((rows, changed))
+    return scenes.put_all(parts)
+
+
+def even(draws: Draws, bins: int, strength: Tensor | float = 1.0) -> Tensor:
+    """Magnitudes that are even over so many values from 0 to ``strength``, ``(B,)`` on the CPU."""
+    return draws.on_cpu().integers("magnitude", bins).float() / (bins - 1) * strength
+
+
+TRIVIAL = space(shear=0.99, translate=32, rotate=135, change=0.99, bits=(8, 2), pixels=True)
+RAND = space(shear=0.3, translate=150 / 331, rotate=30, change=0.9, bits=(8, 4))
+AUGMIX = space(shear=0.3, translate=1 / 3, rotate=30, change=0.9, bits=(4, 0))

@@ -1,0 +1,66 @@
+"""Tones: curves that are laid over all pixels; those that count do so on 8-bit levels, as PIL's ImageOps."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dlkit.augment import Draws, Scenes
+from dlkit_builtin.augmenters.colour import each
+
+
+def sharpness(scenes: Scenes, _draws: Draws, *, change: Tensor) -> Scenes:
+    """Distances to the smoothed image times 1 + ``change`` ``(B,)``; the outermost pixels stay, as in PIL."""
+    images = scenes.images
+    if min(scenes.size) < 3:
+        return scenes
+    rows = images[..., :-2, :] + images[..., 1:-1, :]
+    rows += images[..., 2:, :]
+    smooth = rows[..., :-2] + rows[..., 1:-1]  # PIL's SMOOTH: ones around a five, by 13
+    smooth.add_(rows[..., 2:]).add_(images[..., 1:-1, 1:-1], alpha=4).mul_(each(-change / 13))
+    sharper = images.clone()
+    inner = sharper[..., 1:-1, 1:-1]
+    inner.mul_(each(1 + change)).add_(smooth).clamp_(0, 1)
+    return scenes.with_images(sharper)
+
+
+def posterize(scenes: Scenes, _draws: Draws, *, bits: Tensor) -> Scenes:
+    """The highest ``bits`` ``(B,)`` of each 8-bit level."""
+    steps = each(2 ** (8 - bits))
+    levels = (scenes.images * 255).round_().div_(steps).floor_().mul_(steps / 255)
+    return scenes.with_images(levels)
+
+
+def solarize(scenes: Scenes, _draws: Draws, *, threshold: Tensor) -> Scenes:
+    """Pixels from ``threshold`` ``(B,)`` on become negative."""
+    images = scenes.images
+    return scenes.with_images(torch.where(images >= each(threshold), 1 - images, images))
+
+
+def invert(scenes: Scenes, _draws: Draws) -> Scenes:
+    """The negative."""
+    return scenes.with_images(1 - scenes.images)
+
+
+def auto_contrast(scenes: Scenes, _draws: Draws) -> Scenes:
+    """Each channel's darkest pixel becomes 0 and its lightest 1; a channel of one colour stays."""
+    images = scenes.images
+    low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
+    flat = high == low
+    low = low.masked_fill(flat, 0)
+    return scenes.with_images((images - low).div_((high - low).masked_fill_(flat, 1)).clamp_(0, 1))
+
+
+def equalize(scenes: Scenes, _draws: Draws) -> Scenes:
+    """Each channel's 8-bit levels as often as each other, as far as they can be (PIL's ImageOps.equalize)."""
+    images = scenes.images
+    levels = (images * 255).round_().long().flatten(2)
+    counts = torch.zeros(*levels.shape[:2], 256, dtype=torch.int32, device=images.device)
+    counts.scatter_add_(2, levels, counts.new_ones(1).expand_as(levels))
+    places = torch.arange(256, device=images.device)
+    last = torch.where(counts > 0, places, 0).amax(2, keepdim=True)
+    step = (levels.shape[2] - counts.gather(2, last)) // 255
+    before = counts.cumsum(2) - counts  # pixels that are darker
+    curve = ((before + step // 2) // step.clamp_min(1)).clamp_(0, 255).float() / 255
+    found = curve.gather(2, levels).view_as(images)
+    return scenes.with_images(torch.where(step[..., None] > 0, found, images))

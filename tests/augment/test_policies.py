@@ -1,0 +1,101 @@
+"""Published policies against torchvision's."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import pytest
+import torch
+from dlkit_builtin.augmenters.operations import RAND, TRIVIAL, Operation
+from torchvision.transforms import v2
+
+from dlkit.augment import Draws, History, Policy, Scenes, apply, operate, sample_keys
+
+SIZE = (40, 64)
+
+
+@pytest.mark.parametrize(
+    ("space", "reference"), [(TRIVIAL, v2.TrivialAugmentWide), (RAND, v2.RandAugment)], ids=["trivial", "rand"]
+)
+def test_ranges_are_torchvisions(space: dict[str, Operation], reference: type) -> None:
+    known = reference._AUGMENTATION_SPACE  # type: ignore[attr-defined]
+    assert set(known) == set(space) - {"Invert"}
+    for name, (magnitudes, signed) in known.items():
+        expected, own = magnitudes(31, *SIZE), space[name]
+        assert own.signed == signed
+        if expected is None:
+            assert not own.parameter
+            continue
+        if own.slope:
+            expected = torch.rad2deg(expected.atan())
+        if name.startswith("Translate"):
+            expected = expected / SIZE[name == "TranslateX"]
+        values = own.values(torch.arange(31) / 30, torch.ones(31), SIZE)[own.parameter]
+        torch.testing.assert_close(values, expected.clamp_max(1).float() if name[0] == "T" else expected.float())
+
+
+@pytest.mark.parametrize(("axis", "pair"), [("horizontal", 0), ("vertical", 1)])
+def test_shear_is_torchvisions(axis: str, pair: int) -> None:
+    images = torch.rand(3, 3, 24, 18, generator=torch.Generator().manual_seed(1))
+    angles = torch.tensor([-20.0, 5, 40])
+    found = operate("shear", Scenes(images), Draws(sample_keys(0, torch.arange(3))), {"angle": angles, "axis": axis})
+    for image, angle, own in zip(images, angles.tolist(), found.images, strict=True):
+        shear = [angle, 0.0] if pair == 0 else [0.0, angle]
+        expected = v2.functional.affine(image, 0, [0, 0], 1, shear, interpolation=v2.InterpolationMode.BILINEAR)
+        torch.testing.assert_close(own, expected, rtol=0, atol=1e-4)
+
+
+def test_trivial_chooses_evenly_at_even_magnitudes() -> None:
+    count = 6000
+    images = torch.rand(1, 3, 4, 4).expand(count, -1, -1, -1)
+    history = History.of(count)
+    apply(Policy.parse("trivial"), Scenes(images), Draws(sample_keys(7, torch.arange(count))), history)
+    assert all(len(done) <= 1 for done in history.images)
+    names = Counter(done[0][0] if done else "" for done in history.images)
+    # magnitude 0, one of 31, changes nothing, nor does posterizing to 8 bits, three of 31
+    each = count / 14
+    expected = dict.fromkeys(("auto-contrast", "equalize"), each)
+    changes = ("rotate", "brightness", "saturation", "contrast", "sharpness", "solarize")
+    expected |= dict.fromkeys(changes, each * 30 / 31)
+    expected |= dict.fromkeys(("shear", "translate"), 2 * each * 30 / 31) | {"posterize": each * 28 / 31}
+    expected[""] = count - sum(expected.values())
+    assert set(names) == set(expected)
+    assert sum((names[name] - wanted) ** 2 / wanted for name, wanted in expected.items()) < 31.3  # χ², 0.1 %
+    angles = torch.tensor([float(done[0][1]["angle"]) for done in history.images if done and done[0][0] == "rotate"])
+    assert angles.abs().max() == 135
+    assert abs(float(angles.mean())) < 15
+    steps = angles / 4.5
+    torch.testing.assert_close(steps, steps.round(), rtol=0, atol=1e-4)
+
+
+def test_strength_is_a_share_of_the_published_magnitudes() -> None:
+    count = 2000
+    images, history = torch.rand(1, 3, 4, 4).expand(count, -1, -1, -1), History.of(count)
+    apply(Policy.parse("trivial:0.5"), Scenes(images), Draws(sample_keys(7, torch.arange(count))), history)
+    found = {name: max(abs(float(v)) for d in history.images for n, values in d if n == name for v in values.values()
+                       if not isinstance(v, str))
+             for name in ("rotate", "shear", "contrast")}  # fmt: skip
+    assert found["rotate"] == 67.5
+    assert found["shear"] == pytest.approx(math.degrees(math.atan(0.99 / 2)))
+    assert found["contrast"] == pytest.approx(0.495)
+
+
+def test_rand_applies_so_many_at_one_magnitude() -> None:
+    count = 600
+    images, history = torch.rand(1, 3, 4, 4).expand(count, -1, -1, -1), History.of(count)
+    apply(Policy.parse("rand:3:15"), Scenes(images), Draws(sample_keys(7, torch.arange(count))), history)
+    lengths = torch.tensor([len(done) for done in history.images])
+    assert lengths.max() == 3
+    assert abs(float(lengths.float().mean()) - 3 * 13 / 14) < 0.1
+    angles = {abs(values["angle"]) for done in history.images for name, values in done if name == "rotate"}
+    assert angles == {15.0}
+
+
+@pytest.mark.parametrize("policy", ["trivial", "rand"])
+def test_grey_images_keep_out_of_colour(policy: str) -> None:
+    images = torch.rand(300, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    history = History.of(300)
+    after = apply(Policy.parse(policy), Scenes(images), Draws(sample_keys(7, torch.arange(300))), history).images
+    assert after.shape == images.shape
+    assert "saturation" not in {name for done in history.images for name, _ in done}
