@@ -132,11 +132,13 @@ class Display:
     Args:
         quiet: no information, no progress; warnings, errors and results stay.
         json: standard output carries exactly the document given to :meth:`result`; tables are left out.
+        mute: nothing at all: another process speaks.
     """
 
-    def __init__(self, *, quiet: bool = False, json: bool = False) -> None:
-        self.quiet = quiet
+    def __init__(self, *, quiet: bool = False, json: bool = False, mute: bool = False) -> None:
+        self.quiet = quiet or mute
         self.json = json
+        self.mute = mute
         self._answered = False
         self._bars: Bars | None = None
         self._open = 0
@@ -164,7 +166,7 @@ class Display:
             RuntimeError: the command has given its document already.
             TypeError: something in it has no JSON form.
         """
-        if not self.json:
+        if not self.json or self.mute:
             return
         if self._answered:
             raise RuntimeError("a command gives one JSON document; this is the second")
@@ -253,12 +255,16 @@ class Display:
             self._bars = None
 
     def _say(self, label: str, text: str, style: str = "") -> None:
+        if self.mute:
+            return
         from rich.text import Text
 
         console = self._bars.console if self._bars is not None else _console(sys.stderr)
         console.print(Text.assemble((label, style), clean(text, lines=True)), soft_wrap=True)
 
     def _print(self, renderable: RenderableType) -> None:
+        if self.mute:
+            return
         if isinstance(renderable, str):
             sys.stdout.write(renderable + "\n")
         else:

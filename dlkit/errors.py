@@ -7,6 +7,7 @@
     ├── ExportMismatchError    4   an exported model that does not equal the trained one
     ├── PluginError            5   a plugin that cannot be loaded or breaks its contract
     ├── TrainingError          1   training that cannot go on (not a number, out of memory)
+    │   └── LostProcess        1   another of the processes that train together has ended
     └── Interrupted      130/143   SIGINT or SIGTERM, after everything was saved
 
 A message says what was wrong (the file, the value) and what was expected; ``hint`` says what to do.
@@ -66,6 +67,10 @@ class PluginError(DlkitError):
 
 class TrainingError(DlkitError):
     """Training that cannot go on: a loss that is not finite, memory that does not suffice."""
+
+
+class LostProcess(TrainingError):  # noqa: N818 - what has happened, not whose error it is
+    """Another of the processes that train together has ended, or cannot be reached."""
 
 
 class Interrupted(DlkitError):  # noqa: N818 - not an error of anybody's

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, nullcontext
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
 
-from dlkit.augment.pictures import augmentation_pictures
 from dlkit.augment.training import for_training, warn_of_unused
 from dlkit.capabilities import capabilities_of
 from dlkit.data.describe import problems
@@ -19,18 +20,20 @@ from dlkit.data.resolve import source_of
 from dlkit.discovery import registry
 from dlkit.errors import DataError, DlkitError, Interrupted, UsageError
 from dlkit.files import write_json
+from dlkit.launch import as_launched, launch, wanted
 from dlkit.loading import beside_own, load_for, load_training_data
 from dlkit.metrics import Metrics
 from dlkit.options import TrainOptions
+from dlkit.pictures import TWO_WAY, code_pictures, pictures_of
 from dlkit.places import anchored
-from dlkit.report import Picture, save_pictures, write_report
+from dlkit.report import save_pictures, write_report
 from dlkit.run import Run
-from dlkit.run.directory import CONFIG
+from dlkit.run.changes import changed
 from dlkit.run.environment import describe_environment
 from dlkit.runtime import Runtime
+from dlkit.runtime.processes import Processes, join
 from dlkit.runtime.signals import interruptible, unmasked
-from dlkit.settings import resolve
-from dlkit.technique import Advises, Illustrates
+from dlkit.technique import Advises
 
 if TYPE_CHECKING:
     from dlkit.data import ImageData
@@ -39,34 +42,49 @@ if TYPE_CHECKING:
     from dlkit.settings import Settings
     from dlkit.technique import Technique
 
-TWO_WAY = frozenset({"encode", "decode"})
-"""Capabilities with which the core itself measures and draws codes."""
-SAMPLES = 48
-"""So many training images are shown in the report."""
+Begun = Callable[[Run], None]
 
 
-def train(settings: Settings, display: Display, *, data: ImageData | None = None) -> Run:
+def _nothing(_: Run) -> None:
+    """Nobody wants to be told."""
+
+
+def train(settings: Settings, display: Display, *, data: ImageData | None = None, begun: Begun = _nothing) -> Run:
     """Train from the beginning, in a new run directory; evaluate, draw and report.
 
     Args:
         settings: all options.
         display: where progress is shown.
         data: what the settings name, where it has been loaded already.
+        begun: told of the run as soon as there is one.
 
     Raises:
         DlkitError: see :mod:`dlkit.errors`; a run that has begun says in its ``status.json`` how it ended.
     """
     with interruptible():
-        settings = anchored(settings)
-        runtime = Runtime(settings.runtime, display)
+        settings = as_launched(anchored(settings))
+        if wanted(settings.runtime):
+            return launch(settings, display)
+        processes = join()
+        before = processes.recall()
+        if before is not None:
+            return go_on(Run(Path(before)), settings, display, processes=processes, begun=begun)
+        runtime = Runtime(settings.runtime, display, processes)
         data = load_training_data(settings, display) if data is None else data
         technique = build_technique(settings, data.spec, runtime)
-        run = Run.create(settings, data.spec)
-        write_json(run.path / "data-problems.json", problems(data))
+        run = Run(Path(processes.first(lambda: _created(settings, data))))
+        processes.remember(str(run.path))
+        begun(run)
         display.info(f"Run {run.path}")
-        with run.locked():
+        with run.locked() if processes.leads else nullcontext():
             _carry_out(run, technique, data, runtime, display)
     return run
+
+
+def _created(settings: Settings, data: ImageData) -> str:
+    run = Run.create(settings, data.spec)
+    write_json(run.path / "data-problems.json", problems(data))
+    return str(run.path)
 
 
 def resume(run: Run, display: Display, *, changes: Mapping[str, object] | None = None) -> Run:
@@ -80,9 +98,31 @@ def resume(run: Run, display: Display, *, changes: Mapping[str, object] | None =
         DataError: the data is not what the run was trained on.
         UsageError: another process trains the run, or a changed option does not fit.
     """
-    settings = _changed(run, changes or {})
-    with interruptible(), run.locked():
-        runtime = Runtime(settings.runtime, display)
+    settings = as_launched(changed(run, changes or {}))
+    if wanted(settings.runtime):
+        return launch(settings, display, run)
+    return go_on(run, settings, display)
+
+
+def go_on(
+    run: Run, settings: Settings, display: Display, *, processes: Processes | None = None, begun: Begun = _nothing
+) -> Run:
+    """Go on with a run as ``settings`` say; see :func:`resume`.
+
+    Args:
+        run: the run.
+        settings: its own, but for what may change.
+        display: where progress is shown.
+        processes: those that train together, where they have met already.
+        begun: told of the run.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(interruptible())
+        processes = processes or join()
+        begun(run)
+        if processes.leads:
+            stack.enter_context(run.locked())
+        runtime = Runtime(settings.runtime, display, processes)
         data = load_training_data(settings, display)
         if data.spec.fingerprint != run.spec.fingerprint:
             raise DataError(
@@ -91,8 +131,9 @@ def resume(run: Run, display: Display, *, changes: Mapping[str, object] | None =
                 "Bring the data back to what it was, or train a new run.",
             )
         technique = build_technique(settings, run.spec, runtime)
-        run.write_settings(settings)
-        run.become_latest()
+        if processes.leads:
+            run.write_settings(settings)
+            run.become_latest()
         display.info(f"Resuming {run.path}")
         _carry_out(run, technique, data, runtime, display)
     return run
@@ -172,11 +213,13 @@ def _carry_out(run: Run, technique: Technique[Any], data: ImageData, runtime: Ru
         with unmasked():
             _train_and_conclude(run, technique, data, runtime, display)
     except Interrupted as stop:
-        run.set_status("interrupted", signal=stop.signum)
+        if runtime.processes.leads:
+            run.set_status("interrupted", signal=stop.signum)
         stop.hint = f"Everything up to here is saved; go on with: dlkit resume {shlex.quote(str(run.path))}"
         raise
     except BaseException as error:
-        _note_failure(run, error)
+        if runtime.processes.leads:
+            _note_failure(run, error)
         raise
     finally:
         run.close()
@@ -185,14 +228,28 @@ def _carry_out(run: Run, technique: Technique[Any], data: ImageData, runtime: Ru
 def _train_and_conclude(
     run: Run, technique: Technique[Any], data: ImageData, runtime: Runtime, display: Display
 ) -> None:
-    origin = registry().techniques[run.technique]
+    origin, processes = registry().techniques[run.technique], runtime.processes
     plugin = {"distribution": origin.distribution, "version": origin.version}
-    run.add_environment(describe_environment(**plugin, threads=runtime.threads, device=str(runtime.device)))
-    run.set_status("training")
-    run.tell("dlkit_run_started")
+    if processes.leads:
+        machine = describe_environment(
+            **plugin, threads=runtime.threads, device=str(runtime.device), processes=processes.count
+        )
+        run.add_environment(machine)
+        run.set_status("training")
+        run.tell("dlkit_run_started")
     learned = for_training(data, run.settings, runtime)
     technique.train(learned, runtime, run)
     warn_of_unused(learned, run.technique, runtime)
+    if processes.count > 1 and not processes.shared:
+        display.warn(f"{run.technique} divides no work among processes: {processes.count} are no faster than one.")
+    processes.first(lambda: _finish(run, technique, data, runtime, display, plugin))
+
+
+def _finish(
+    run: Run, technique: Technique[Any], data: ImageData, runtime: Runtime, display: Display, plugin: Mapping[str, str]
+) -> None:
+    """Keep the model, and conclude."""
+    runtime.take_all_threads()
     run.save_model(technique.state(), **plugin)
     seconds = round(runtime.trained_seconds, 1)
     run.set_status("trained", trained_seconds=seconds)
@@ -206,7 +263,7 @@ def conclude(run: Run, technique: Technique[Any], data: ImageData, runtime: Runt
     display.info("Evaluating")
     metrics = _figures(run, technique, data, runtime)
     run.save_evaluation(metrics, data.notices)
-    pictures = chain(_pictures(run, technique, data, runtime), _code_pictures(run, technique, metrics, data, runtime))
+    pictures = chain(pictures_of(run, technique, data, runtime), code_pictures(run, technique, metrics, data, runtime))
     save_pictures(pictures, run.path / "plots")
     write_report(run.path)
     return metrics
@@ -222,60 +279,8 @@ def _figures(run: Run, technique: Technique[Any], data: ImageData, runtime: Runt
     return dataclasses.replace(metrics, tables=(*metrics.tables, *rate_distortion(technique, data, runtime)))
 
 
-def _pictures(run: Run, technique: Technique[Any], data: ImageData, runtime: Runtime) -> Iterator[Picture]:
-    """Some training images, also augmented ones where training saw such, then what the technique draws."""
-    from dlkit.report import plots  # matplotlib: what is wrong with a command is told sooner without
-
-    shown = data.train.subset(torch.arange(min(SAMPLES, len(data.train))))
-    caption = f"The first {len(shown)} training images, as the model gets them."
-    yield Picture("samples", "Samples", caption, plots.samples(shown.pixels(), shown.labels, data.spec.classes))
-    yield from augmentation_pictures(run.settings.augment.augment, data.train, runtime)
-    if isinstance(technique, Illustrates):
-        yield from technique.pictures(data, runtime)
-
-
-def _code_pictures(
-    run: Run, technique: Technique[Any], metrics: Metrics, data: ImageData, runtime: Runtime
-) -> Iterator[Picture]:
-    """What the core draws of codes that can be decoded; the plane of two units is kept for the report too."""
-    if not capabilities_of(run) >= TWO_WAY:
-        return
-    from dlkit.plane import make_plane, plane_picture, save_plane
-    from dlkit.rate_distortion import rate_distortion_picture
-
-    plane = make_plane(technique, data, runtime)
-    if plane is not None:
-        save_plane(plane, run.path / "plots")
-        yield plane_picture(plane)
-    curve = rate_distortion_picture(metrics)
-    if curve is not None:
-        yield curve
-
-
 def _note_failure(run: Run, error: BaseException) -> None:
     try:
         run.set_status("failed", error=f"{type(error).__name__}: {error}")
     except DlkitError:
         return  # a full disk, say: the error under way tells more than that its record failed
-
-
-def _changed(run: Run, changes: Mapping[str, object]) -> Settings:
-    """The run's settings with the changed options, and the horizon of its schedule kept unless it is restated."""
-    before = run.settings
-    planned = getattr(before.options, "epochs", None)
-    reached = {row.get("phase"): row.get("epoch", 0) for row in run.metrics()}
-    # A phase with more epochs than --epochs is about has an option of its own for them.
-    done = max((epoch for epoch in reached.values() if planned is None or epoch <= planned), default=0)
-    if "schedule" in changes:
-        changes = {"schedule_epochs": changes.get("epochs", planned), **changes}
-    elif "epochs" in changes:
-        changes = {"schedule_epochs": getattr(before.options, "schedule_epochs", None) or planned, **changes}
-    settings = resolve(before.card, config=run.path / CONFIG, flags=changes)
-    if "epochs" in changes and settings.options.epochs < done:
-        raise UsageError(
-            f"--epochs {settings.options.epochs}: {run.name} has been trained for {done} epochs already.",
-            "TOTAL counts from the beginning of the run; name more than that, or train a new run.",
-        )
-    # The same number of threads adds numbers in the same order, so that the result is the same to the bit.
-    threads = settings.runtime.threads or next((e.get("threads") for e in run.environments[:1]), None)
-    return dataclasses.replace(settings, runtime=dataclasses.replace(settings.runtime, threads=threads))

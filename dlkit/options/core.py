@@ -80,6 +80,16 @@ class RuntimeOptions(Options):
     """Runtime"""
 
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps.", metavar="DEVICE")
+    devices: int = option(
+        1, "Processes that train together on this machine: one per GPU, or sharing a CPU's threads.", min=1
+    )
+    nodes: int = option(1, "Machines that train together, each with --devices processes.", min=1, advanced=True)
+    rendezvous: str | None = option(
+        None,
+        "Where the processes of several nodes find one another: a port of the first node.",
+        metavar="HOST:PORT",
+        advanced=True,
+    )
     precision: Literal["auto", "fp32", "bf16"] = option(
         "auto", "Arithmetic of the forward pass; weights stay float32. auto: bf16 on a GPU that has it, else fp32."
     )

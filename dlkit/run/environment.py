@@ -16,7 +16,9 @@ from typing import Any
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn", "scikit-image", "timm", "onnx", "onnxruntime")
 
 
-def describe_environment(*, distribution: str, version: str, threads: int, device: str) -> dict[str, Any]:
+def describe_environment(
+    *, distribution: str, version: str, threads: int, device: str, processes: int = 1
+) -> dict[str, Any]:
     """One session's surroundings, as plain JSON.
 
     Args:
@@ -24,6 +26,7 @@ def describe_environment(*, distribution: str, version: str, threads: int, devic
         version: its version.
         threads: CPU threads in use; results are bit-identical only for the same number.
         device: ``cpu``, ``cuda:0``…
+        processes: how many train together.
     """
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -36,6 +39,7 @@ def describe_environment(*, distribution: str, version: str, threads: int, devic
         "packages": {name: _version(name) for name in PACKAGES},
         "device": device,
         "device_name": _device_name(device),
+        "processes": processes,
         "threads": threads,
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "git_commit": _git(["rev-parse", "HEAD"]),

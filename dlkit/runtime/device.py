@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 
 import torch
 
+from dlkit import ranks
 from dlkit.errors import UsageError
+
+_ALONE = "--devices 1"
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device that ``--device`` names.
+    """The device that ``--device`` names; where processes train together, this process's own.
 
     ``auto`` is the first of CUDA (ROCm included), MPS and the CPU that is there.
 
     Raises:
-        UsageError: a name that is no device, or a device that this machine lacks.
+        UsageError: a name that is no device, or a device that this machine lacks, or fewer of them than processes.
     """
     present = _present()
+    if ranks.count() > 1:
+        return _own(name, present, ranks.local_rank(), ranks.local_count())
     if name == "auto":
         return torch.device(present[0])
     if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
@@ -32,6 +38,31 @@ def resolve_device(name: str) -> torch.device:
             f"This machine, with the installed PyTorch {torch.__version__}, has: {', '.join(present)}.",
         )
     return torch.device(wanted)
+
+
+def check_devices(name: str, count: int) -> None:
+    """See whether ``count`` processes on this machine find a device each.
+
+    Raises:
+        UsageError: they do not.
+    """
+    _own(name, _present(), 0, count)
+
+
+def _own(name: str, present: Sequence[str], number: int, count: int) -> torch.device:
+    """Of ``count`` processes on this machine, the device of process ``number``."""
+    kind = present[0].partition(":")[0] if name == "auto" else name
+    if kind == "cpu":
+        return torch.device("cpu")
+    if kind != "cuda":
+        raise UsageError(
+            f"--device {name}: {count} processes cannot share it.", f"Use --device cuda, --device cpu or {_ALONE}."
+        )
+    found = [device for device in present if device.startswith("cuda")]
+    if len(found) < count:
+        have = f"this machine has {len(found)} GPU{'' if len(found) == 1 else 's'}"
+        raise UsageError(f"--devices {count}: {have}.", f"Use --devices {len(found)}." if found else f"Use {_ALONE}.")
+    return torch.device(found[number])
 
 
 def _present() -> list[str]:
@@ -68,7 +99,7 @@ def configure(device: torch.device, threads: int | None) -> int:
     * fp32 means fp32: TF32 is off on GPUs, so that an export can be equal to the model within 1e-4; who wants
       speed has bf16, which ``auto`` takes.
     """
-    count = threads or available_threads()
+    count = threads or own_threads()
     torch.set_flush_denormal(True)
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
@@ -77,6 +108,11 @@ def configure(device: torch.device, threads: int | None) -> int:
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
     return count
+
+
+def own_threads() -> int:
+    """This process's share of them, where several train together on this machine."""
+    return max(1, available_threads() // ranks.local_count())
 
 
 def available_threads() -> int:

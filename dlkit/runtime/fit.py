@@ -18,9 +18,10 @@ from dlkit.runtime import state as states
 from dlkit.runtime.batches import Batch, cut, epoch_order
 from dlkit.runtime.means import FULL, Means, NotFiniteError
 from dlkit.runtime.phase import FitResult, PhaseFiles, Position, Reason, RunLike
+from dlkit.runtime.rates import Rates
 from dlkit.runtime.reporting import Reporter, diverged, interrupted, memory_advice
-from dlkit.runtime.schedule import factor_at, warmup_at
 from dlkit.runtime.signals import deferring, stop
+from dlkit.runtime.together import Silent, Together
 
 if TYPE_CHECKING:
     from dlkit.data import Split
@@ -60,8 +61,9 @@ class Fit:
                     self._epoch()
                     reason = self._reason()
                 self._save()
-            if stop.signum is not None:
-                raise interrupted(stop.signum, self.record)
+            if (signum := self.together.asked_to_stop()) is not None:
+                raise interrupted(signum, self.record)
+        self.together.end()
         self.files.restore_best(self.state)
         here = self.here
         self.runtime.finished.append([self.phase, here.step])
@@ -86,10 +88,8 @@ class Fit:
 
     def _set_up(self) -> None:
         runtime, options = self.runtime, self.options
-        self.optimizers = [item for item in self.state.values() if isinstance(item, Optimizer)]
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group.setdefault("initial_lr", group["lr"])
+        optimizers = [item for item in self.state.values() if isinstance(item, Optimizer)]
+        self.rates = Rates(runtime, options, optimizers)
         updater = runtime.updater
         updater.clip, updater.accumulate, updater.independent = options.clip, options.accumulate, self.independent
         updater.limit = None
@@ -97,17 +97,21 @@ class Fit:
         self.feed = runtime.feed(self.data)
         if self.data.augmentation is not None:
             self.data.augmentation.used = True
+        self.together = Together(runtime, self.phase, self.state)
+        if not runtime.processes.leads:
+            self.record = Silent(self.record)
         self.means = Means()
         self.here = Position(horizon=options.schedule_epochs or self.epochs)
         self.files = PhaseFiles(self.record, self.phase, runtime)
         self.reporter = Reporter(runtime.display, self.record, self.phase, self.epochs)
-        self.factor = math.nan  # so that the first step sets the rate, whatever the optimizers come with
 
     def _begin(self) -> bool:
         """Restore what an earlier process left of this phase; whether there was something."""
         position = self.files.load(self.state)
+        self.together.begin(position)
         if position is None:
-            self.files.begin()
+            if self.runtime.processes.leads:
+                self.files.begin()
         else:
             self.here = position
             self.means.sums = position.sums
@@ -115,19 +119,10 @@ class Fit:
                 position.horizon = self.options.schedule_epochs
             if self._reason() is None:
                 self.files.cut_metrics(position)
-                self._warn_of_horizon()
-        self.since = time.perf_counter()
-        self.saved = self.since
+                self.rates.check(self.phase, self.epochs, position.horizon)
+        self.since = self.saved = self.together.now()
         self.save_seconds = 0.0
         return position is not None
-
-    def _warn_of_horizon(self) -> None:
-        if self.options.schedule.has_horizon and self.epochs > self.here.horizon:
-            schedule = self.options.schedule
-            self.runtime.warn(
-                f"The schedule {schedule} of phase {self.phase!r} ends at epoch {self.here.horizon}; "
-                f"later epochs keep its last learning rate. To stretch it, restate it: --schedule {schedule}."
-            )
 
     def _reason(self) -> Reason | None:
         """Why the phase is at its end, or None."""
@@ -147,18 +142,23 @@ class Fit:
         if here.batch == 0:
             runtime.rng.manual_seed(runtime.derive("training", self.phase, here.epoch))
         step, pending, clock, glance = self.step, self.means.pending, time.perf_counter, 0.0
+        alone, together = runtime.processes.count == 1, self.together
         if here.batch:  # the rate of the step before, which the epoch's row names where no step is left
-            self._set_factor(self._factor(here.batch - 1))
+            self._set_rate(here.batch - 1)
         for batch in self._batches():
-            if (factor := self._factor(here.batch)) != self.factor:
-                self._set_factor(factor)
+            self._set_rate(here.batch)
             pending.append((step(batch), batch.indices.shape[0]))
             here.batch += 1
             here.step += 1
-            if len(pending) >= FULL or clock() >= glance or stop.signum is not None:
+            if alone:
+                due = len(pending) >= FULL or clock() >= glance or stop.signum is not None
+            else:  # at the same step everywhere, whatever the clocks say
+                together.share_statistics()
+                due = len(pending) >= together.pause
+            if due:
                 if self._glance() and here.batch < total:
                     break
-                glance = clock() + min(_GLANCE_SECONDS, self.options.checkpoint_every.seconds or _GLANCE_SECONDS)
+                glance = clock() + self._every()
         self._end_epoch(partial=here.batch < total)
 
     def _batches(self) -> Iterable[Batch]:
@@ -167,33 +167,25 @@ class Fit:
         order = epoch_order(len(self.data), self.weights, derive("permutation", *key))
         return augmented_batches(self.feed.batches(order, cuts), self.data, order, cuts, derive("augment", *key))
 
-    def _factor(self, batch: int) -> float:
-        """On the learning rate, at a batch of this epoch."""
-        total, warmup = len(self.cuts), self.options.warmup
-        now = self.here.epoch + batch / total
-        factor = factor_at(self.options.schedule, now, self.here.horizon)
-        return factor * warmup_at(warmup, now, 1 / total) if warmup > now else factor
+    def _set_rate(self, batch: int) -> None:
+        """For a batch of this epoch."""
+        total = len(self.cuts)
+        self.rates.set(self.here.epoch + batch / total, 1 / total, self.here.horizon)
 
-    def _set_factor(self, factor: float) -> None:
-        self.factor = factor
-        self.runtime.learning_rate = self.options.lr * factor
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                rate = group["initial_lr"] * factor
-                if isinstance(group["lr"], Tensor):
-                    group["lr"].fill_(rate)
-                else:
-                    group["lr"] = rate
+    def _every(self) -> float:
+        """Seconds between two glances."""
+        return min(_GLANCE_SECONDS, self.options.checkpoint_every.seconds or _GLANCE_SECONDS)
 
     def _glance(self) -> bool:
         """Between two steps: look at the figures, show, save, stop. Whether time is up."""
         self._flush()
-        now = self._account()
+        before, now = self.since, self._account()
+        self.together.pace(now - before, self._every())
         self.reporter.advance(self._images(), self.means.means())
         every = self.options.checkpoint_every.seconds
-        if stop.signum is not None:
+        if (signum := self.together.asked_to_stop()) is not None:
             self._save()
-            raise interrupted(stop.signum, self.record)
+            raise interrupted(signum, self.record)
         if every > 0 and now - self.saved >= max(every, self.save_seconds / _SAVING_SHARE):
             self._save()
         return self._reason() == "max_time"
@@ -211,7 +203,7 @@ class Fit:
 
     def _account(self) -> float:
         """Add the time since the last call to the phase's and the epoch's; the time now."""
-        now = time.perf_counter()
+        now = self.together.now()
         self.here.seconds += now - self.since
         self.here.epoch_seconds += now - self.since
         self.since = now
@@ -228,8 +220,7 @@ class Fit:
         self._account()
         self.reporter.advance(self._images(), self.means.means())
         row: dict[str, Any] = {"phase": self.phase, "epoch": here.epoch + 1, "step": here.step}
-        rate = self.optimizers[0].param_groups[0]["lr"] if self.optimizers else self.runtime.learning_rate
-        row["lr"] = float(rate)
+        row["lr"] = self.rates.now()
         row |= {f"train_{name}": value for name, value in self.means.means().items()}
         images, seconds = self.cuts[here.batch - 1][1], here.epoch_seconds
         figures = self._validated()
@@ -248,10 +239,16 @@ class Fit:
                 self._save()
 
     def _validated(self) -> Mapping[str, float]:
-        """The figures of ``validate``. A signal stops it at once: what is saved then is the state before it."""
+        """The figures of ``validate``, which the first process looks at for all."""
         if self.validate is None:
             return {}
-        random = states.capture_random(self.runtime.device, self.runtime.rng)
+        random = states.capture_random(self.runtime)
+        figures: Mapping[str, float] = self.runtime.processes.first(lambda: self._looked_at(random))
+        return figures
+
+    def _looked_at(self, random: states.Tree) -> Mapping[str, float]:
+        """A signal stops ``validate`` at once: what is saved then is the state before it."""
+        assert self.validate is not None  # noqa: S101 - asked before
         modes = states.training_modes(self.state)
         try:
             if stop.signum is not None:
@@ -281,14 +278,16 @@ class Fit:
         Raises:
             TrainingError: a weight is not finite; the checkpoint before stays.
         """
-        started = time.perf_counter()
+        started = self.together.now()
         spoilt = states.poisoned(self.state)
         if spoilt is not None:
             raise self._diverged(f"the weights {spoilt} are not finite")
         self._account()
         self.here.sums = self.means.sums
-        self.files.save(self.state, self.here, random)
-        self.saved = time.perf_counter()
+        random = random or states.capture_random(self.runtime)
+        if self.runtime.processes.leads:
+            self.files.save(self.state, self.here, random)
+        self.saved = self.together.now()
         self.save_seconds = self.saved - started
 
     def _images(self) -> int:

@@ -144,8 +144,8 @@ class PhaseFiles:
         self.run.cut_metrics(self.metrics if position.partial_from is None else position.partial_from)
         position.partial_from = None
 
-    def save(self, state: Mapping[str, Any], position: Position, random: states.Tree | None) -> None:
-        """Write the checkpoint; ``random``: the streams' states, the present ones if None."""
+    def save(self, state: Mapping[str, Any], position: Position, random: states.Tree) -> None:
+        """Write the checkpoint, with these states of the random streams."""
         if self.new_best and self.best is not None:
             facts = {"phase": self.phase, "epoch": str(position.best_epoch), "value": repr(position.best_value)}
             tensors = dict(states.named_tensors(self.best))
@@ -157,7 +157,7 @@ class PhaseFiles:
             "threads": self.runtime.threads,
             "state": states.capture(state),
             "best": self.best,
-            "random": random or states.capture_random(self.runtime.device, self.runtime.rng),
+            "random": random,
         }
         write_checkpoint(self.path, self._head() | body)
 
@@ -175,7 +175,13 @@ class PhaseFiles:
         return {"format": FORMAT, "before": self.runtime.finished, "metrics": self.run.metrics_position()}
 
     def _same_machine(self, tree: Mapping[str, Any]) -> None:
-        if not states.restore_random(tree["random"], self.runtime.device, self.runtime.rng):
+        before, now = states.processes_of(tree["random"]), self.runtime.processes.count
+        if before != now:
+            self.runtime.warn(
+                f"Phase {self.phase!r} was trained by {before} process{'' if before == 1 else 'es'} before, now by "
+                f"{now}: random draws within the network go on differently, and the last digits of the results may."
+            )
+        if not states.restore_random(tree["random"], self.runtime):
             self.runtime.warn(
                 f"Phase {self.phase!r} was trained on {tree['random']['device']} before, now on "
                 f"{self.runtime.device.type}: random draws go on differently."

@@ -15,10 +15,11 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from dlkit.options import RuntimeOptions, TrainOptions
 from dlkit.runtime.batches import Batch, Feed, cut
-from dlkit.runtime.device import available_threads, configure, resolve_device, resolve_precision
+from dlkit.runtime.device import available_threads, configure, own_threads, resolve_device, resolve_precision
 from dlkit.runtime.fit import Fit
 from dlkit.runtime.optimizers import Parameters, make_optimizer
 from dlkit.runtime.phase import FitResult, RunLike
+from dlkit.runtime.processes import Processes
 from dlkit.runtime.update import LossFunction, Updater
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Runtime:
     Args:
         options: what the user asked for.
         display: where progress and warnings go; None: nowhere.
+        processes: those that train together; None: this one alone.
 
     Attributes:
         device: where training happens.
@@ -52,16 +54,20 @@ class Runtime:
         UsageError: a device or a precision that this machine lacks.
     """
 
-    def __init__(self, options: RuntimeOptions, display: Display | None = None) -> None:
+    def __init__(
+        self, options: RuntimeOptions, display: Display | None = None, processes: Processes | None = None
+    ) -> None:
         self.options = options
         self.display = display
+        self.processes = processes or Processes()
         self.device = resolve_device(options.device)
         self.precision = resolve_precision(options.precision, self.device)
         self.threads = configure(self.device, options.threads)
         self.seed = options.seed
         torch.manual_seed(self.seed)
         self.rng = self.generator("training")
-        self.updater = Updater(self._autocast if self.precision == "bf16" else None, self.warn)
+        autocast = self._autocast if self.precision == "bf16" else None
+        self.updater = Updater(autocast, self.warn, self.processes)
         self.finished: list[list[Any]] = []  # [phase, updates] of the phases that fit has been through, in order
         self.trained_seconds = 0.0  # in those, for max_time
         self.learning_rate = math.nan
@@ -98,7 +104,7 @@ class Runtime:
     def feed(self, split: Split) -> Feed:
         """The split's images on their way to the device."""
         if split not in self._feeds:
-            self._feeds[split] = Feed(split, self.device, self.options.workers or available_threads())
+            self._feeds[split] = Feed(split, self.device, self.options.workers or own_threads())
         feed: Feed = self._feeds[split]
         return feed
 
@@ -226,6 +232,11 @@ class Runtime:
             independent,
             weights,
         ).run()
+
+    def take_all_threads(self) -> None:
+        """Where other processes took their share of the threads, and compute nothing any more."""
+        if self.options.threads is None and torch.get_num_threads() == self.threads != available_threads():
+            torch.set_num_threads(available_threads())
 
     def warn(self, text: str) -> None:
         """Tell the user, where there is a display."""

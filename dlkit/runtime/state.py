@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+if TYPE_CHECKING:
+    from dlkit.runtime.runtime import Runtime
 
 Tree = dict[str, Any]
 
@@ -73,27 +76,44 @@ def training_modes(state: Mapping[str, Any]) -> dict[nn.Module, bool]:
     return {part: part.training for item in state.values() if isinstance(item, nn.Module) for part in item.modules()}
 
 
-def capture_random(device: torch.device, rng: torch.Generator) -> Tree:
-    """The states of PyTorch's own generators and of the training stream."""
-    tree: Tree = {"device": device.type, "cpu": torch.get_rng_state(), "rng": rng.get_state()}
+def capture_random(runtime: Runtime) -> Tree:
+    """The states of PyTorch's own generators, in each process where there are several, and of the training stream."""
+    device, each = runtime.device, runtime.processes.each
+    tree: Tree = {"device": device.type, "cpu": torch.get_rng_state(), "rng": runtime.rng.get_state()}
     if device.type == "cuda":
         tree["cuda"] = torch.cuda.get_rng_state(device)
     elif device.type == "mps":
         tree["mps"] = torch.mps.get_rng_state()
+    if runtime.processes.count > 1:
+        tree |= {name: torch.stack(each(tree[name])) for name in ("cpu", "cuda") if name in tree}
     return tree
 
 
-def restore_random(tree: Tree, device: torch.device, rng: torch.Generator) -> bool:
+def restore_random(tree: Tree, runtime: Runtime) -> bool:
     """The inverse of :func:`capture_random`; False where the streams of another device could not be restored."""
-    torch.set_rng_state(tree["cpu"])
+    device, rank = runtime.device, runtime.processes.rank
+    own = {name: _row(tree[name], rank) for name in ("cpu", "cuda") if name in tree}
+    torch.set_rng_state(own["cpu"])
+    if rank > 0 and processes_of(tree) != runtime.processes.count:  # a stream of its own, as Together.begin gives it
+        torch.manual_seed(runtime.derive("process", rank))
     if tree["device"] != device.type:
         return False
-    rng.set_state(tree["rng"])
+    runtime.rng.set_state(tree["rng"])
     if device.type == "cuda":
-        torch.cuda.set_rng_state(tree["cuda"], device)
+        torch.cuda.set_rng_state(own["cuda"], device)
     elif device.type == "mps":
         torch.mps.set_rng_state(tree["mps"])
     return True
+
+
+def processes_of(tree: Tree) -> int:
+    """How many processes' streams were captured."""
+    return len(tree["cpu"]) if tree["cpu"].ndim == 2 else 1
+
+
+def _row(states: Tensor, rank: int) -> Tensor:
+    """A process's own state, or the first one's where fewer were captured."""
+    return states if states.ndim == 1 else states[rank if rank < len(states) else 0]
 
 
 def _match_strides(optimizer: Optimizer) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from dlkit.errors import TrainingError
+from dlkit.runtime.processes import Processes
 
 LossFunction = Callable[..., Tensor | Mapping[str, Tensor]]
 
@@ -21,6 +22,9 @@ _MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory")
 class Updater:
     """Applies updates. ``fit`` sets how; the size of micro-batches that was found to fit is kept.
 
+    Among several processes each computes its share of the rows, and gradients and figures are added up, weighted by
+    shares: the micro-batches of one process, spread over many.
+
     Attributes:
         clip: the largest norm of all gradients of an optimizer together, or None.
         accumulate: micro-batches per update that were asked for.
@@ -28,9 +32,15 @@ class Updater:
         limit: samples per micro-batch after running out of memory, or None.
     """
 
-    def __init__(self, autocast: Callable[[], AbstractContextManager[Any]] | None, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        autocast: Callable[[], AbstractContextManager[Any]] | None,
+        warn: Callable[[str], None],
+        processes: Processes | None = None,
+    ) -> None:
         self.autocast = autocast
         self.warn = warn
+        self.processes = processes or Processes()
         self.clip: float | None = None
         self.accumulate = 1
         self.independent = False
@@ -40,10 +50,50 @@ class Updater:
         self, optimizer: Optimizer, loss_fn: LossFunction, tensors: Sequence[Tensor | None]
     ) -> dict[str, Tensor]:
         """See :meth:`dlkit.runtime.Runtime.update`."""
+        if self.processes.count == 1:
+            values = self._computed(optimizer, loss_fn, tensors)
+        else:
+            values = self._divided(optimizer, loss_fn, tensors)
+        if self.clip is not None:
+            torch.nn.utils.clip_grad_norm_(_parameters(optimizer), self.clip)
+        optimizer.step()
+        return values
+
+    def _divided(
+        self, optimizer: Optimizer, loss_fn: LossFunction, tensors: Sequence[Tensor | None]
+    ) -> dict[str, Tensor]:
+        """The gradients of all rows, of which this process computes its share; all of them where there are too few."""
+        sizes = {tensor.shape[0] for tensor in tensors if tensor is not None}
+        count, weight = min(sizes, default=0), 1 / self.processes.count
+        if len(sizes) == 1 and count >= self.processes.count:
+            rows = self.processes.share(count)
+            weight = (rows.stop - rows.start) / count
+            tensors = [None if tensor is None else tensor[rows] for tensor in tensors]
+        values = self._computed(optimizer, loss_fn, tensors)
+        parameters = [parameter for parameter in _parameters(optimizer) if parameter.requires_grad]
+        self._add_up(parameters, values, weight)
+        return values
+
+    def _add_up(self, parameters: Sequence[Tensor], values: dict[str, Tensor], weight: float) -> None:
+        """Sum gradients and figures over the processes. One that has no gradient somewhere takes what others found."""
+        missing = [index for index, parameter in enumerate(parameters) if parameter.grad is None]
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        there = torch.ones(len(parameters), device=parameters[0].device)
+        there[missing] = 0.0
+        torch._foreach_mul_(gradients, weight)
+        values |= {name: value.float() * weight for name, value in values.items()}
+        self.processes.total([*gradients, *values.values(), there])
+        for index in missing:
+            if there[index] > 0:
+                parameters[index].grad = gradients[index]
+
+    def _computed(
+        self, optimizer: Optimizer, loss_fn: LossFunction, tensors: Sequence[Tensor | None]
+    ) -> dict[str, Tensor]:
+        """Gradients and figures, in smaller parts where memory does not suffice."""
         while True:
             try:
-                values = self._gradients(optimizer, loss_fn, tensors)
-                break
+                return self._gradients(optimizer, loss_fn, tensors)
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
@@ -51,11 +101,6 @@ class Updater:
             # Outside the handler: the traceback, which holds the activations, is gone now.
             optimizer.zero_grad()
             self._back_off(_count(tensors), shortage)
-        if self.clip is not None:
-            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-            torch.nn.utils.clip_grad_norm_(parameters, self.clip)
-        optimizer.step()
-        return values
 
     def _gradients(
         self, optimizer: Optimizer, loss_fn: LossFunction, tensors: Sequence[Tensor | None]
@@ -115,6 +160,10 @@ class Updater:
                 "which gives the same result more slowly."
             )
         self.limit = size // 2
+
+
+def _parameters(optimizer: Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def _count(tensors: Sequence[Tensor | None]) -> int:

@@ -1,0 +1,177 @@
+"""Starting several processes that train together, by PyTorch's elastic launcher.
+
+The launcher starts workers (:mod:`dlkit.worker`), watches them, and starts all of them again where one has died; they
+go on from the last checkpoint. What they tell lies in a folder of the launch: ``run`` (the run's path), ``saved``
+(how to go on after a signal), ``error.json`` (what starting again does not mend).
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlkit import errors, ranks
+from dlkit.errors import DlkitError, Interrupted, TrainingError, UsageError
+from dlkit.files import read_json, write_json, write_text
+
+if TYPE_CHECKING:
+    from torch.distributed.launcher.api import LaunchConfig
+
+    from dlkit.display import Display
+    from dlkit.options import RuntimeOptions
+    from dlkit.run import Run
+    from dlkit.settings import Settings
+
+RESTARTS = 3
+"""So often all processes are started again where one has died."""
+
+JOB, CONFIG, RUN, SAVED, ERROR = "job.json", "config.toml", "run", "saved", "error.json"
+"""The files in the folder of a launch."""
+
+
+def wanted(options: RuntimeOptions) -> bool:
+    """Whether this process is to start others, rather than to train itself.
+
+    Raises:
+        UsageError: several nodes, and no place where they meet.
+    """
+    if ranks.count() > 1:
+        return False
+    if options.nodes > 1 and options.rendezvous is None:
+        raise UsageError(
+            f"--nodes {options.nodes}: the nodes' processes must find one another.",
+            "Name a port of the first node on each of them: --rendezvous first-node:29500. To train on this machine "
+            "alone: --nodes 1.",
+        )
+    return options.devices * options.nodes > 1
+
+
+def as_launched(settings: Settings) -> Settings:
+    """The settings with as many processes as torchrun has started, so that the run's record says it."""
+    if ranks.count() == 1:
+        return settings
+    beside = ranks.local_count()
+    several = replace(settings.runtime, devices=beside, nodes=ranks.count() // beside)
+    return replace(settings, runtime=several)
+
+
+def launch(settings: Settings, display: Display, run: Run | None = None) -> Run:
+    """Train a new run, or go on with one, in as many processes as ``settings`` say.
+
+    Raises:
+        UsageError: there are fewer GPUs than processes.
+        DlkitError: what ended the training, as in one process.
+    """
+    from dlkit.run import Run
+    from dlkit.runtime.device import check_devices
+
+    check_devices(settings.runtime.device, settings.runtime.devices)
+    with tempfile.TemporaryDirectory(prefix="dlkit-launch-") as name:
+        folder = Path(name)
+        write_text(folder / CONFIG, settings.to_toml())
+        write_json(folder / JOB, {"run": None if run is None else str(run.path), "quiet": display.quiet})
+        _start(settings.runtime, folder)
+        if (folder / ERROR).exists():
+            raise _told(read_json(folder / ERROR))
+        return Run(Path((folder / RUN).read_text(encoding="utf-8")))
+
+
+def _start(options: RuntimeOptions, folder: Path) -> None:
+    """Start the workers, and wait until all have ended."""
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import elastic_launch
+
+    config = _config(options, folder)
+    with _handlers_kept():
+        try:
+            elastic_launch(config, sys.executable)("-P", "-m", "dlkit.worker", str(folder))
+        except SignalException as stop:
+            raise _interrupted(int(stop.sigval), folder) from None
+        except ChildFailedError as error:
+            if (folder / ERROR).exists():
+                return
+            raise _died(error, folder) from error
+
+
+def _config(options: RuntimeOptions, folder: Path) -> LaunchConfig:
+    from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, Std
+    from torch.distributed.launcher.api import LaunchConfig
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    # One node needs no negotiation; several may lose one and find it again.
+    alone = options.nodes == 1
+    return LaunchConfig(
+        min_nodes=options.nodes,
+        max_nodes=options.nodes,
+        nproc_per_node=options.devices,
+        run_id="dlkit",
+        rdzv_backend="static" if alone else "c10d",
+        rdzv_endpoint=f"127.0.0.1:{_free_port()}" if alone else str(options.rendezvous),
+        rdzv_configs={"rank": 0} if alone else {},
+        max_restarts=RESTARTS,
+        monitor_interval=0.1,
+        logs_specs=DefaultLogsSpecs(
+            log_dir=str(folder / "logs"), redirects=dict.fromkeys(range(1, options.devices), Std.ALL)
+        ),
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """The launcher sets handlers of signals, and leaves them."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
+
+
+def _told(found: Mapping[str, Any]) -> DlkitError:
+    """The error that a worker has written down."""
+    kind = getattr(errors, found["kind"], DlkitError)
+    error: DlkitError = (kind if kind is not Interrupted else DlkitError)(found["message"], found["hint"])
+    return error
+
+
+def _interrupted(signum: int, folder: Path) -> Interrupted:
+    if (folder / SAVED).exists():
+        return Interrupted(signum, (folder / SAVED).read_text(encoding="utf-8"))
+    return Interrupted(signum, _go_on(folder))
+
+
+def _died(error: Any, folder: Path) -> TrainingError:
+    """What to say where processes die again and again."""
+    rank, failure = min(error.failures.items(), key=lambda item: item[1].timestamp)
+    how = failure.signal_name() if failure.exitcode < 0 else f"with exit code {failure.exitcode}"
+    return TrainingError(
+        f"Process {rank} of those that train together died ({how}), {RESTARTS + 1} times over.",
+        f"Memory may be too small for so many processes. {_go_on(folder)}".strip(),
+    )
+
+
+def _go_on(folder: Path) -> str:
+    if not (folder / RUN).exists():
+        return ""
+    import shlex
+
+    run = (folder / RUN).read_text(encoding="utf-8")
+    return f"Go on from the last checkpoint with: dlkit resume {shlex.quote(run)}"

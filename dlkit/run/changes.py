@@ -1,0 +1,37 @@
+"""A run's settings, changed for going on with it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from dlkit.errors import UsageError
+from dlkit.run.directory import CONFIG
+from dlkit.settings import resolve
+
+if TYPE_CHECKING:
+    from dlkit.run.run import Run
+    from dlkit.settings import Settings
+
+
+def changed(run: Run, changes: Mapping[str, object]) -> Settings:
+    """The run's settings with the changed options, and the horizon of its schedule kept unless it is restated."""
+    before = run.settings
+    planned = getattr(before.options, "epochs", None)
+    reached = {row.get("phase"): row.get("epoch", 0) for row in run.metrics()}
+    # A phase with more epochs than --epochs is about has an option of its own for them.
+    done = max((epoch for epoch in reached.values() if planned is None or epoch <= planned), default=0)
+    if "schedule" in changes:
+        changes = {"schedule_epochs": changes.get("epochs", planned), **changes}
+    elif "epochs" in changes:
+        changes = {"schedule_epochs": getattr(before.options, "schedule_epochs", None) or planned, **changes}
+    settings = resolve(before.card, config=run.path / CONFIG, flags=changes)
+    if "epochs" in changes and settings.options.epochs < done:
+        raise UsageError(
+            f"--epochs {settings.options.epochs}: {run.name} has been trained for {done} epochs already.",
+            "TOTAL counts from the beginning of the run; name more than that, or train a new run.",
+        )
+    # The same number of threads adds numbers in the same order, so that the result is the same to the bit.
+    threads = settings.runtime.threads or next((e.get("threads") for e in run.environments[:1]), None)
+    return dataclasses.replace(settings, runtime=dataclasses.replace(settings.runtime, threads=threads))
