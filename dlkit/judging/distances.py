@@ -5,6 +5,8 @@ FID        ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (Σ₁Σ₂)^½)    
                                                                                                   equation 6
 KID        unbiased squared MMD with the kernel (xᵀy / D + 1)³                                     Bińkowski et al.
                                                                                                   2018, section 3.1
+MMD        unbiased squared MMD with the kernel exp(−‖x − y‖² / 2σ²), σ the median distance      Gretton et al. 2012,
+           between genuine images                                                                 lemma 6, section 8
 precision  share of generated images within reach of a genuine one: nearer than that one's k-th   Kynkäänniemi et al.
            nearest genuine neighbour                                                              2019, equation 2
 recall     the same with the roles exchanged                                                      the same
@@ -16,6 +18,7 @@ coverage   share of genuine images that have a generated one within their reach 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,9 +56,22 @@ def covariance_distance(first: Values, second: Values) -> float:
 def kernel_distance(first: Values, second: Values) -> float:
     """KID of features ``(N, D)`` and ``(M, D)``: over all images, so there are no subsets to draw."""
     size = first.shape[1]
+    return _discrepancy(first, second, lambda a, b: np.asarray((a @ b.T / size + 1) ** 3))
 
-    def kernel(a: Values, b: Values) -> Values:
-        return np.asarray((a @ b.T / size + 1) ** 3)
+
+def gaussian_discrepancy(first: Values, second: Values, width: float) -> float:
+    """MMD² of ``(N, D)`` and ``(M, D)`` with a Gaussian kernel of this σ; unbiased, so it may be below zero."""
+    return _discrepancy(first, second, lambda a, b: np.asarray(np.exp(-(_distances(a, b) ** 2) / (2 * width**2))))
+
+
+def median_distance(values: Values, most: int = 1000) -> float:
+    """Between two of the first ``most`` vectors ``(N, D)``, N ≥ 2; 1 where most are equal."""
+    some = values[:most]
+    return float(np.median(_distances(some, some)[np.triu_indices(len(some), 1)])) or 1.0
+
+
+def _discrepancy(first: Values, second: Values, kernel: Callable[[Values, Values], Values]) -> float:
+    """The unbiased squared maximum mean discrepancy, Gretton et al. 2012, equation 3."""
 
     def within(a: Values) -> float:
         values = kernel(a, a)

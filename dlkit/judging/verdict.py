@@ -11,7 +11,15 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Generator, Tensor
 
-from dlkit.judging.distances import Values, frechet, kernel_distance, nearest, overlap
+from dlkit.judging.distances import (
+    Values,
+    frechet,
+    gaussian_discrepancy,
+    kernel_distance,
+    median_distance,
+    nearest,
+    overlap,
+)
 from dlkit.judging.features import Features, features
 from dlkit.judging.options import JudgeOptions
 from dlkit.metrics import Metric, Metrics
@@ -45,7 +53,7 @@ class Judged:
 
 
 def judge(generate: Generate, data: ImageData, runtime: Runtime, options: JudgeOptions) -> Metrics:
-    """FID, KID, precision, recall, density, coverage, and how many images are copies.
+    """FID, KID, precision, recall, density, coverage, MMD of pixels, and how many images are copies.
 
     Half of ``options.judged`` training images, or as many as there are in one half of them, are what everything is
     compared with; the other half is the floor: what genuine images themselves score. All sets are of the same size,
@@ -61,7 +69,7 @@ def judge(generate: Generate, data: ImageData, runtime: Runtime, options: JudgeO
     count = min(options.judged, len(split) // 2)
     if count < 10:
         return Metrics(())
-    found = features(options.features, data, runtime)
+    found = features(options, data, runtime)
     order = torch.randperm(len(split), generator=runtime.generator("judged", device="cpu"))[: 2 * count]
     genuine = _judged(split.pixels(order[:count]), found, runtime)
     others = {
@@ -71,8 +79,14 @@ def judge(generate: Generate, data: ImageData, runtime: Runtime, options: JudgeO
     }
     ours = _judged(generated(generate, count, runtime), found, runtime)
     beside = {name: _judged(images, found, runtime) for name, images in others.items()}
-    note = f"{count:,} images of each, features of {found.name} ({found.digest})"
-    return Metrics((*_rows(genuine, ours, beside, split.name, note), *_copies(ours.images, data, runtime)))
+    note = (
+        f"{count:,} images of each, features of {found.name} ({found.digest}), {found.resizer}, {runtime.precision}, "
+        "distances in float64"
+    )
+    return Metrics(
+        (*_rows(genuine, ours, beside, split.name, note), _pixels(genuine, ours, beside, split.name),
+         *_copies(ours.images, data, runtime))
+    )  # fmt: skip
 
 
 def generated(generate: Generate, count: int, runtime: Runtime, name: str = "judged images") -> Tensor:
@@ -113,14 +127,32 @@ def _rows(
     def part(name: str) -> Metric:
         return Metric(
             name=name, label=name, value=getattr(overlaps[""], name), split=split, better="higher",
-            baselines={other: getattr(overlaps[other], name) for other in beside},
+            baselines={other: getattr(overlaps[other], name) for other in beside}, note=note,
         )  # fmt: skip
 
     return (
         row("fid", "FID", "lower", frechet, note),
-        row("kid", "KID", "lower", kernel_distance),
+        row("kid", "KID", "lower", kernel_distance, note),
         *(part(name) for name in ("precision", "recall", "density", "coverage")),
     )
+
+
+def _pixels(genuine: Judged, ours: Judged, beside: Mapping[str, Judged], split: str) -> Metric:
+    """MMD² of the images themselves, which needs no network."""
+
+    def flat(judged: Judged) -> Values:
+        return np.asarray(judged.images.flatten(1).double().numpy())
+
+    width = median_distance(flat(genuine))
+
+    def measure(them: Judged) -> float:
+        return gaussian_discrepancy(flat(genuine), flat(them), width)
+
+    return Metric(
+        name="mmd", label="MMD² of pixels", value=measure(ours), split=split, better="lower",
+        baselines={other: measure(them) for other, them in beside.items()},
+        note=f"{len(genuine.images):,} images of each, Gaussian kernel of width {width:.3g}, unbiased, float64",
+    )  # fmt: skip
 
 
 def _copies(images: Tensor, data: ImageData, runtime: Runtime) -> tuple[Metric, ...]:

@@ -7,7 +7,15 @@ import pytest
 import scipy.linalg
 import scipy.stats
 
-from dlkit.judging.distances import covariance_distance, frechet, kernel_distance, nearest, overlap
+from dlkit.judging.distances import (
+    covariance_distance,
+    frechet,
+    gaussian_discrepancy,
+    kernel_distance,
+    median_distance,
+    nearest,
+    overlap,
+)
 
 
 def draws(count: int, size: int, seed: int, shift: float = 0.0, scale: float = 1.0) -> np.ndarray:
@@ -57,6 +65,29 @@ def test_the_kernel_distance_is_the_double_sum() -> None:
 def test_the_kernel_distance_is_unbiased() -> None:
     values = [kernel_distance(draws(30, 3, 2 * seed), draws(30, 3, 2 * seed + 1)) for seed in range(300)]
     assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(300)
+
+
+def test_the_discrepancy_is_the_double_sum() -> None:
+    first, second, width = draws(9, 4, 0), draws(7, 4, 1, 0.5), 1.7
+
+    def kernel(a: np.ndarray, b: np.ndarray) -> float:
+        return float(np.exp(-((a - b) ** 2).sum() / (2 * width**2)))
+
+    def within(a: np.ndarray) -> float:
+        return float(np.mean([kernel(x, y) for i, x in enumerate(a) for j, y in enumerate(a) if i != j]))
+
+    between = np.mean([kernel(x, y) for x in first for y in second])
+    expected = within(first) + within(second) - 2 * between
+    assert gaussian_discrepancy(first, second, width) == pytest.approx(expected, rel=1e-9)
+    values = [gaussian_discrepancy(draws(30, 3, 2 * seed), draws(30, 3, 2 * seed + 1), 2.0) for seed in range(300)]
+    assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(300)
+
+
+def test_the_median_distance() -> None:
+    values = draws(40, 3, 0)
+    distances = [float(np.linalg.norm(x - y)) for i, x in enumerate(values) for y in values[:i]]
+    assert median_distance(values) == pytest.approx(np.median(distances), rel=1e-6)
+    assert median_distance(np.ones((5, 2))) == 1
 
 
 def test_overlap_is_what_a_plain_loop_counts() -> None:

@@ -67,6 +67,7 @@ class GanOptions(TrainOptions, JudgeOptions):
     )  # fmt: skip
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.betas is not None and len(self.betas) != 2:
             raise ValueError(f"--betas are two numbers, such as 0.5,0.999; got {','.join(map(str, self.betas))}")
         if self.smooth > 0 and self.loss not in ("minimax", "non-saturating"):
