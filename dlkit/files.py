@@ -43,6 +43,15 @@ def new_file(text: str, suffix: str) -> Path:
     return target
 
 
+def free_file(name: str) -> Path:
+    """``sheet.png``, or ``sheet-2.png``, ``sheet-3.png``… where that is taken, in the current directory."""
+    target, number = Path(name), 1
+    while target.exists():
+        number += 1
+        target = Path(name).with_stem(f"{Path(name).stem}-{number}")
+    return target
+
+
 def new_folder(text: str) -> Path:
     """A folder as people name it, which does not exist yet or is empty.
 

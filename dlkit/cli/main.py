@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "generate": ("Make new images.", "dlkit.cli.image_verbs:generate"),
     "morph": ("Turn one image into another, through the code.", "dlkit.cli.image_verbs:morph"),
     "grid": ("Draw what codes stand for.", "dlkit.cli.image_verbs:grid"),
+    "augment": ("Enlarge a data set with augmented and generated images.", "dlkit.cli.augment_command:augment"),
     "search": ("Find similar images.", "dlkit.cli.search_command:search"),
     "cluster": ("Group images by their codes.", "dlkit.cli.cluster_command:cluster"),
     "export": ("Export a run's model, checked against the original.", "dlkit.cli.run_verbs:export"),

@@ -14,6 +14,8 @@ from dlkit.data.text import natural
 from dlkit.display import Display
 
 SPLITS = ("train", "val", "test")
+ORIGINS = ("original", "augmented", "generated")
+"""What an image of an enlarged data set is (`dlkit augment`): as it was there, a copy of one, or made by a model."""
 UNASSIGNED = -1
 """Split number of an image for which the source names no split."""
 UNLABELLED = -1
@@ -75,6 +77,9 @@ class Listing:
         classes: names that the labels number, or names of the targets' columns.
         columns: the manifest's columns that the labels come from; what they say may be guessed then.
         splits: ``(N,)``, number in :data:`SPLITS`, or -1 where the source names none.
+        origins: what each image is, one of :data:`ORIGINS`; None where the source does not say.
+        sources: ``(N,)``: an augmented copy has the number of the image that it was made of, others their own; None
+            where there are no copies.
         notices: what the user should know.
     """
 
@@ -86,6 +91,8 @@ class Listing:
     columns: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     splits: Ints
+    origins: tuple[str, ...] | None = None
+    sources: Ints | None = None
     notices: tuple[str, ...] = ()
 
 

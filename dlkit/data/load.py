@@ -14,6 +14,7 @@ from dlkit.data.files import FileImages
 from dlkit.data.folds import with_fold
 from dlkit.data.listing import SPLITS, UNASSIGNED, Floats, Ints, Listing, Survey
 from dlkit.data.memory import fits_in_memory
+from dlkit.data.origins import copies_with_sources, labels_of_sources, originals_only, without
 from dlkit.data.partial import with_labels
 from dlkit.data.relabel import relabel
 from dlkit.data.resolve import resolve, source_of
@@ -54,16 +55,10 @@ def load_data(
             training image is left, or ``like`` does not know one of the classes.
     """
     display = progress or Display(quiet=True)
-    listing = _listing(options, like, display, drop_unknown=drop_unknown)
+    listing, splits = list_data(options, display, like=like, drop_unknown=drop_unknown)
     source = source_of(options.data)
-    own = like is None or like.source == source
-    if own and options.fold is not None:
-        listing = with_fold(listing, options.fold, strata(listing), options.split_seed)
     if workers is not None and isinstance(listing.images, FileImages):
         listing.images.workers = workers
-    splits = _splits(listing, options, own=own)
-    if own and options.labels is not None:
-        listing = with_labels(listing, splits, strata(listing), options.labels, options.split_seed)
     survey = listing.images.survey(display)
     spec = _spec(listing, survey, options, like, source) if form is None else _formed(listing, survey, options, form)
     wanted = None if like is not None or options.normalize == "none" else Statistics()
@@ -74,6 +69,37 @@ def load_data(
         spec = replace(spec, normalization=wanted.normalization(options.normalize))
     chosen = like is None and form is None and options.image_size is None
     return _Assembly(listing, survey, spec, parts).data(mixed_sizes=chosen)
+
+
+def list_data(
+    options: DataOptions, display: Display, *, like: DataSpec | None = None, drop_unknown: bool = False
+) -> tuple[Listing, Ints]:
+    """The images that ``options`` name, their labels as they are wanted, and their splits; nothing is decoded.
+
+    Copies of an image are in its split where that is train, and in none otherwise: nothing is tested on what was made
+    of a training image, and nothing is learned from what was made of a test image.
+
+    Args:
+        options, like, drop_unknown: as :func:`load_data` takes them.
+        display: where a download shows its progress.
+
+    Returns:
+        The listing, and the number in ``SPLITS`` of each of its images, ``(N,)``; negative: in none.
+
+    Raises:
+        DataError: there is no such data, or its labels are not what is wanted of them.
+    """
+    listing = _listing(options, like, display, drop_unknown=drop_unknown)
+    own = like is None or like.source == source_of(options.data)
+    if not own:
+        return listing, np.where(listing.splits == UNASSIGNED, SPLITS.index("test"), listing.splits)
+    groups = originals_only(listing, strata(listing))
+    if options.fold is not None:
+        listing = with_fold(listing, options.fold, groups, options.split_seed)
+    splits = _splits(listing, groups, options)
+    if options.labels is not None:
+        listing = labels_of_sources(with_labels(listing, splits, groups, options.labels, options.split_seed))
+    return listing, without(listing, copies_with_sources(listing, splits), options.without)
 
 
 def _listing(options: DataOptions, like: DataSpec | None, display: Display, *, drop_unknown: bool) -> Listing:
@@ -127,12 +153,10 @@ def _no_training_images(listing: Listing, train: Examined) -> DataError:
     return DataError(f"{listing.name}: none of the training images can be read:\n{enumerated(lines)}")
 
 
-def _splits(listing: Listing, options: DataOptions, *, own: bool) -> Ints:
-    if not own:
-        return np.where(listing.splits == UNASSIGNED, SPLITS.index("test"), listing.splits)
+def _splits(listing: Listing, groups: Ints | None, options: DataOptions) -> Ints:
     return assign_splits(
         listing.splits,
-        strata(listing),
+        groups,
         val_fraction=options.val_fraction,
         test_fraction=options.test_fraction,
         seed=options.split_seed,
@@ -245,6 +269,7 @@ class _Assembly:
         part, names = self.parts[name], self.listing.images.names
         given = None if labels is None else torch.from_numpy(labels)
         targets = None if self.listing.targets is None else given
+        sources = None if self.listing.sources is None else torch.from_numpy(self.listing.sources[part.kept])
         return Split(
             name,
             part.pixels,
@@ -252,6 +277,7 @@ class _Assembly:
             None if names is None else [names[index] for index in part.kept],
             np.frombuffer(b"".join(part.digests), dtype=np.uint8).reshape(-1, DIGEST_BYTES),
             targets,
+            sources=sources,
         )
 
     def _sizes(self) -> tuple[int, int, int, int]:

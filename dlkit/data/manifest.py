@@ -14,13 +14,18 @@ import numpy as np
 
 from dlkit.data.files import FileImages
 from dlkit.data.listing import SPLITS, Listing, number_classes, unassigned
+from dlkit.data.origins import with_origins
 from dlkit.data.targets import columns as numeric_columns
 from dlkit.data.text import shown
 from dlkit.errors import DataError
 from dlkit.options.suggest import did_you_mean
 
+MANIFEST = "manifest.csv"
+"""What a folder's own manifest is called."""
 _LABEL = "label"
 _FIXED = ("image_path", "split")
+_ABOUT = ("origin", "source", "operations", "parameters", "seed", "run", "truncation")
+"""Columns that dlkit writes for people; ``origin`` and ``source`` are read again where they say what dlkit does."""
 _SPLIT_NAMES = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 2}
 
 
@@ -48,14 +53,31 @@ def list_manifest(path: Path, label: tuple[str, ...] = (), *, needed: bool = Tru
         raise DataError(f"{where}: no images: there is no row below the header")
     _refuse_twice(records, where)
     paths = [path.parent / record["image_path"] for _, record in records]
-    others = [shown(name) for name, column in zip(header, columns, strict=True) if column not in (*_FIXED, *chosen)]
-    return Listing(
-        name=shown(path.stem),
+    kept = (*_FIXED, *chosen, *(_ABOUT if "origin" in columns else ()))
+    others = [shown(name) for name, column in zip(header, columns, strict=True) if column not in kept]
+    listing = Listing(
+        name=shown(path.resolve().parent.name if path.name == MANIFEST else path.stem) or "images",
         images=FileImages(paths, [record["image_path"] for _, record in records]),
         splits=_splits(records, where) if "split" in columns else unassigned(len(records)),
         notices=(f"Columns of {where} that were ignored: {', '.join(others)}.",) if others else (),
         **_labels(records, chosen, where),
     )
+    if {"origin", "source"} <= set(columns) - set(chosen):
+        added = zip(*((record["origin"], record["source"]) for _, record in records), strict=True)
+        return with_origins(listing, *added)
+    return listing
+
+
+def folder_manifest(folder: Path) -> Path | None:
+    """The manifest that a folder has: its ``manifest.csv``, where that names the column ``image_path``."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return None
+    try:
+        _, header = next(_rows(path), (0, []))
+    except DataError:  # somebody's file of that name
+        return None
+    return path if "image_path" in (name.strip().lower() for name in header) else None
 
 
 def _chosen(label: tuple[str, ...], header: list[str], columns: list[str], where: str) -> dict[str, str]:

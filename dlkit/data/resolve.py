@@ -12,7 +12,7 @@ from typing import cast
 from dlkit.data.folders import list_folder
 from dlkit.data.idx import idx_parts, idx_single, list_idx_file, list_idx_parts, looks_like_idx
 from dlkit.data.listing import Listing
-from dlkit.data.manifest import list_manifest
+from dlkit.data.manifest import folder_manifest, list_manifest
 from dlkit.data.names import DATASETS, DatasetCard
 from dlkit.data.npz import list_npz
 from dlkit.data.text import shown
@@ -66,6 +66,9 @@ def _at_path(path: Path, manifest: Callable[[Path], Listing]) -> Listing | None:
     if "\0" in str(path):
         return None
     if path.is_dir():
+        own = folder_manifest(path)
+        if own is not None:
+            return manifest(own)
         parts = idx_parts(path)
         return list_idx_parts(parts, shown(path.resolve().name)) if parts else list_folder(path)
     if path.is_file():

@@ -33,6 +33,9 @@ class DataOptions(Options):
         "its share. The test split keeps all.",
         metavar="N|FRACTION",
     )
+    without: tuple[Literal["augmented", "generated"], ...] = option(
+        (), "Leave out training images that `dlkit augment` added to the data.", metavar="ORIGIN,…", advanced=True
+    )
     image_size: Size | None = option(
         None, "Height x width to bring images to; by default their own where they agree.", metavar="N|HxW"
     )
