@@ -93,7 +93,9 @@ def files(run: Path) -> set[str]:
 
 def broken(run: Path) -> Iterator[str]:
     """Files under their final names that are not whole."""
-    for path in (path for path in run.rglob("*") if path.is_file() and path.suffix != ".tmp"):
+    for path in run.rglob("*"):
+        if not path.is_file() or ".tmp/" in path.as_posix():
+            continue
         try:
             _read(path)
         except Exception as error:  # any reader's own
@@ -183,7 +185,7 @@ class Campaign:
         if code != -signal.SIGKILL:
             self.tally.problems.append(f"{stage}: exit code {code}: {errors}")
         self.tally.kills["export" if stage == "export" else _status(run)[1]] += 1
-        self.tally.halves += any(name.endswith(".tmp") for name in files(run))
+        self.tally.halves += any(".tmp/" in name for name in files(run))
         self.tally.problems += [f"half-written after a kill in {stage}: {what}" for what in broken(run)]
         return True
 

@@ -13,6 +13,7 @@ from dlkit.options.coerce import coerce, expectation, to_plain
 from dlkit.options.core import DataOptions, RunOptions, RuntimeOptions
 from dlkit.options.declare import Option, Options, options_of
 from dlkit.options.suggest import did_you_mean
+from dlkit.trust import check as check_code
 
 if TYPE_CHECKING:
     from dlkit.card import Card
@@ -67,7 +68,7 @@ class Settings:
 def resolve(
     card: Card,
     *,
-    config: Path | None = None,
+    config: Path | Mapping[str, object] | None = None,
     sets: Sequence[str] = (),
     flags: Mapping[str, object] | None = None,
 ) -> Settings:
@@ -75,7 +76,8 @@ def resolve(
 
     Args:
         card: the technique.
-        config: a flat TOML file; every option's name is a key, and ``technique`` is allowed.
+        config: a flat TOML file, or what one held; every option's name is a key, and ``technique`` is allowed. What
+            it says may come from a stranger: code that it names is not taken (see :mod:`dlkit.trust`).
         sets: ``key=value`` strings, the later one wins.
         flags: option name → what the flag gave (text), or a value of the option's type (Python).
 
@@ -85,11 +87,17 @@ def resolve(
     """
     options = {option.name: option for option in all_options(card)}
     values = {name: option.default for name, option in options.items()}
+    said: dict[str, str] = {}  # by a file, and by nobody since
     for key, raw, where in _given(card, options, config, sets, flags or {}):
         option = options.get(key)
         if option is None:
             raise UsageError(f"{where}: {card.name} has no option of that name.", _suggestion(key, options, card))
         values[key] = coerce(option, raw, where)
+        if where.startswith("--"):
+            said.pop(key, None)
+        else:
+            said[key] = where
+    check_code(list(options.values()), values, said)
     return Settings(card, *(_build(cls, values) for cls in (card.options, *_CORE)))
 
 
@@ -171,18 +179,19 @@ def _build(cls: type[Options], values: Mapping[str, Any]) -> Any:
 def _given(
     card: Card,
     options: Mapping[str, Option],
-    config: Path | None,
+    config: Path | Mapping[str, object] | None,
     sets: Sequence[str],
     flags: Mapping[str, object],
 ) -> Iterator[tuple[str, object, str]]:
     """Key, raw value and where it was said, weakest first."""
     if config is not None:
-        for key, raw in _read_toml(config).items():
+        file = str(config) if isinstance(config, Path) else "the model"
+        for key, raw in (_read_toml(config) if isinstance(config, Path) else config).items():
             if key != TECHNIQUE:
-                yield key, raw, f"{config}: {key}"
+                yield key, raw, f"{file}: {key}"
             elif raw not in (card.name, card.name.rpartition("/")[2]):
                 raise UsageError(
-                    f"{config}: it is a config of technique {raw!r}, not of {card.name!r}.",
+                    f"{file}: it is a config of technique {raw!r}, not of {card.name!r}.",
                     f"Remove its line {TECHNIQUE!r} to take the options that both have.",
                 )
     for text in sets:

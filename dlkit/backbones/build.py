@@ -138,7 +138,9 @@ def restore_backbone(options: BackboneOptions, recipe: Mapping[str, Any]) -> Bac
         network: nn.Module = untrained(recipe["run"])
         draft = Draft(network=network, preprocessing=Preprocessing.from_json(recipe))
     else:
-        source = source_of(options.backbone, recipe["arguments"])
+        # What a callable is called with is the options' alone: those were looked at, a model may be a stranger's.
+        arguments = arguments_of(options) if ":" in options.backbone else recipe["arguments"]
+        source = source_of(options.backbone, arguments)
         draft = replace(source.draft(pretrained=False, size=size), preprocessing=Preprocessing.from_json(recipe))
     draft = replace(
         draft, weights=recipe["weights"], licence=recipe["licence"], classes=tuple(recipe["classes"]),

@@ -18,6 +18,7 @@ class BackboneOptions(Options):
         group="Backbone",
         metavar="NAME",
         place="backbone",
+        code="builder",
     )
     weights: str | None = option(
         None,
@@ -28,7 +29,7 @@ class BackboneOptions(Options):
     )
     backbone_arg: tuple[str, ...] = option(
         (), "Arguments for what builds it: pad_type=same, drop_path_rate=0.1.", group="Backbone",
-        metavar="KEY=VALUE,…", advanced=True,
+        metavar="KEY=VALUE,…", advanced=True, code="arguments",
     )  # fmt: skip
     random_init: bool = option(False, "Random weights: no pretraining at all.", group="Backbone")
 

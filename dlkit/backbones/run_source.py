@@ -107,7 +107,7 @@ def untrained(recipe: Mapping[str, Any]) -> Encoder:
         UsageError: the technique is not installed, or does not know an option any more.
     """
     card = registry().technique(recipe["technique"])
-    options: Options = resolve(card, flags=recipe["options"]).options
+    options: Options = resolve(card, config=recipe["options"]).options
     tensors = {
         name: torch.zeros(shape, dtype=getattr(torch, dtype)) for name, (dtype, shape) in recipe["tensors"].items()
     }

@@ -15,6 +15,10 @@ Place = Literal["", "file", "run", "backbone", "data"]
 """What an option's text names on this machine: nothing; a file or folder; a run (a path, a name, ``latest``); a run
 behind ``run:``, else no place; a path unless it is a data set's name."""
 
+Code = Literal["", "builder", "class", "arguments"]
+"""What of Python an option's text may name: nothing; ``package.module:function``; the dotted path of a class; what such
+a thing is called with."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -46,6 +50,7 @@ class _Declaration:
     advanced: bool
     metavar: str | None
     place: Place
+    code: Code
 
 
 def option(
@@ -60,6 +65,7 @@ def option(
     advanced: bool = False,
     metavar: str | None = None,
     place: Place = "",
+    code: Code = "",
 ) -> Any:
     """Declare an option as the default of a dataclass field.
 
@@ -79,6 +85,7 @@ def option(
         metavar: placeholder in the help.
         place: what the text, or each of several, names on this machine; a run keeps such a value so that it finds it
             from any directory, and an exported file does not tell it. See :mod:`dlkit.places`.
+        code: what of Python the text may name; it is not run because a file says so. See :mod:`dlkit.trust`.
     """
     declaration = _Declaration(
         help=help,
@@ -90,6 +97,7 @@ def option(
         advanced=advanced,
         metavar=metavar,
         place=place,
+        code=code,
     )
     return dataclasses.field(default=default, metadata={_KEY: declaration})
 
@@ -123,6 +131,7 @@ class Option:
     advanced: bool
     metavar: str | None
     place: Place
+    code: Code
 
     @property
     def flag(self) -> str:

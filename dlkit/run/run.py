@@ -19,7 +19,8 @@ from dlkit.files import user_path, write_json, write_text, writing
 from dlkit.metrics import Metrics
 from dlkit.run.directory import CONFIG, create_directory, find_run, point_latest, safe_name
 from dlkit.run.reading import read_figures, read_object, read_rows, read_sessions, read_spec
-from dlkit.settings import Settings, settings_from_toml
+from dlkit.settings import Settings, all_options, settings_from_toml
+from dlkit.trust import remember
 
 if TYPE_CHECKING:
     from dlkit.technique import State, Technique
@@ -71,6 +72,8 @@ class Run:
         """Make the directory of a new run, with its config and data spec; ``latest`` names it from now on."""
         root = user_path(settings.run.runs)
         name = settings.run.name or safe_name(spec.name)
+        options = all_options(settings.card)
+        remember(options, {option.name: settings.value(option.name) for option in options})
         run = cls(create_directory(root, settings.card.name.replace("/", "-"), name).resolve())
         write_json(run.path / "data.json", spec.to_json())
         run.write_settings(settings)

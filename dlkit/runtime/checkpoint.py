@@ -42,9 +42,9 @@ def read_checkpoint(path: Path) -> Any:
         with safe_open(path, framework="pt", device="cpu") as file:
             plain = json.loads(file.metadata()[_KEY])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, TypeError, KeyError, ValueError) as error:
+        return unflatten(plain, tensors)
+    except (SafetensorError, OSError, TypeError, KeyError, ValueError, AttributeError, RecursionError) as error:
         raise DataError(f"{path} is not a checkpoint of dlkit, or it is damaged: {error}") from error
-    return unflatten(plain, tensors)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:

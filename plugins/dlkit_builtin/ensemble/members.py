@@ -148,7 +148,7 @@ def restored(state: State, spec: DataSpec) -> list[Member]:
         prefix = f"members.{number}."
         tensors = {name.removeprefix(prefix): t for name, t in state.tensors.items() if name.startswith(prefix)}
         card = registry().technique(kept["recipe"]["technique"])
-        options = resolve(card, flags=kept["recipe"]["options"]).options
+        options = resolve(card, config=kept["recipe"]["options"]).options
         own = DataSpec.from_json(kept["recipe"]["spec"])
         technique = card.load().load(State(tensors, kept["plain"]), options, own)
         members.append(_member(kept["name"], kept["recipe"], technique, spec))

@@ -43,7 +43,7 @@ class FeaturesOptions(FeatureOptions):
     backbone: tuple[str, ...] = option(
         ("resnet50",), "A timm name, torchvision/NAME, package.module:function, or run:RUN (the encoder of an earlier "
         "run); of several the features are put side by side. `dlkit list backbones` lists names.",
-        group="Backbone", metavar="NAME,…", place="backbone",
+        group="Backbone", metavar="NAME,…", place="backbone", code="builder",
     )  # fmt: skip
     weights: tuple[str, ...] = option(
         (), "Files of weights (.safetensors, or .pth state dicts) in place of the published ones, in the order of the "
@@ -51,7 +51,7 @@ class FeaturesOptions(FeatureOptions):
     )  # fmt: skip
     backbone_arg: tuple[str, ...] = option(
         (), "Arguments for what builds them: pad_type=same, or resnet18:drop_path_rate=0.1 for that one only.",
-        group="Backbone", metavar="KEY=VALUE,…", advanced=True,
+        group="Backbone", metavar="KEY=VALUE,…", advanced=True, code="arguments",
     )  # fmt: skip
     random_init: bool = option(False, "Random weights: no pretraining at all.", group="Backbone")
 
@@ -75,11 +75,11 @@ class FeaturesOptions(FeatureOptions):
 
     classifier: str | None = option(
         None, f"{', '.join(ESTIMATORS)}, or the dotted path of any class with fit and predict (sklearn.svm.NuSVC). "
-        "By default softmax for classes, ridge for numbers.", metavar="NAME",
+        "By default softmax for classes, ridge for numbers.", metavar="NAME", code="class",
     )  # fmt: skip
     param: tuple[str, ...] = option(
         (), "The estimator's parameters: C=0.1,kernel=poly; with --search candidates too: C=0.1|1|10.",
-        metavar="KEY=VALUE,…",
+        metavar="KEY=VALUE,…", code="arguments",
     )  # fmt: skip
     search: Literal["grid", "random"] | None = option(
         None, "Choose parameters by cross-validation on the train split: all combinations, or random draws.",

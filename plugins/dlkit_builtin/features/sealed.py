@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,9 +10,7 @@ import torch
 from torch import Tensor
 
 from dlkit.errors import DataError
-
-TRUST = "DLKIT_TRUST"
-"""Environment variable: further types to load, comma-separated dotted names, for estimators of other packages."""
+from dlkit.trust import TRUST, trusted_names
 
 _KNOWN = frozenset(
     {
@@ -62,8 +59,7 @@ def unseal(sealed: Tensor) -> Any:
 def _untrusted(content: bytes) -> list[str]:
     from skops import io
 
-    asked = {name.strip() for name in os.environ.get(TRUST, "").split(",")}
-    return sorted(set(io.get_untrusted_types(data=content)) - _KNOWN - asked)
+    return sorted(set(io.get_untrusted_types(data=content)) - _KNOWN - trusted_names())
 
 
 def _check_trees(estimator: Any) -> None:

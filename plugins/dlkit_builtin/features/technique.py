@@ -26,11 +26,12 @@ from dlkit.supervised.metrics import Costs, supervised_metrics, supervised_table
 from dlkit.supervised.objective import OUTPUT_KINDS
 from dlkit.supervised.pictures import supervised_pictures
 from dlkit.technique import OutputKind, PhasePlan, State
+from dlkit.trust import TRUST
 from dlkit_builtin.features.fitting import Fitted, check_estimator, classifier_name, fit
 from dlkit_builtin.features.head import Estimator, Head, Linear, make_head
 from dlkit_builtin.features.inputs import Inputs, build_backbones
 from dlkit_builtin.features.options import FeaturesOptions
-from dlkit_builtin.features.sealed import TRUST, seal
+from dlkit_builtin.features.sealed import seal
 
 if TYPE_CHECKING:
     from dlkit.data import ImageData
