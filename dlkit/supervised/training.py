@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from dlkit.layers import l1_penalty, limit_norm
-from dlkit.supervised.mixup import update_mixed
+from dlkit.supervised.mixup import with_mixup
 from dlkit.supervised.objective import Objective
 from dlkit.supervised.options import ScratchOptions
 from dlkit.supervised.sampling import sample_weights
@@ -59,7 +59,7 @@ def fit_labels(
     return runtime.fit(
         run,
         phase=phase,
-        data=train,
+        data=with_mixup(train, options, objective),
         options=options,
         state={"network": network, "optimizer": optimizer},
         step=step,
@@ -83,11 +83,7 @@ def _update(
     runtime: Runtime,
     optimizer: Optimizer,
 ) -> Mapping[str, Tensor]:
-    """One update on a batch, or on mixtures of its images: ``loss`` and, of images of one class, ``accuracy``."""
-    targets = objective.targets(batch)
-    if options.mixup > 0:
-        return update_mixed(runtime, optimizer, network, measure, batch.images, targets, options.mixup,
-                            lambda loss: loss + l1_penalty(network, options))  # fmt: skip
+    """One update on a batch: ``loss`` and, of images of one class, ``accuracy``."""
 
     def loss(images: Tensor, targets: Tensor) -> dict[str, Tensor]:
         logits = network(images)
@@ -96,4 +92,4 @@ def _update(
             figures["accuracy"] = (logits.argmax(1) == targets).float().mean()
         return figures
 
-    return runtime.update(optimizer, loss, batch.images, targets)
+    return runtime.update(optimizer, loss, batch.images, objective.targets(batch))

@@ -10,6 +10,7 @@ from dlkit_builtin.augmenters.colour_cards import COLOUR
 from dlkit_builtin.augmenters.geometric_cards import GEOMETRIC
 from dlkit_builtin.augmenters.noise_cards import NOISE
 from dlkit_builtin.augmenters.occlusion_cards import OCCLUSION
+from dlkit_builtin.augmenters.pair_cards import PAIRS
 from dlkit_builtin.augmenters.policy_cards import POLICIES
 from dlkit_builtin.augmenters.tone_cards import TONE
 
@@ -19,4 +20,4 @@ DLKIT_API = 1
 @hookimpl
 def dlkit_augmenters() -> Iterable[AugmenterCard]:
     """All of them, by family."""
-    return [*GEOMETRIC, *NOISE, *COLOUR, *TONE, *OCCLUSION, *POLICIES]
+    return [*GEOMETRIC, *NOISE, *COLOUR, *TONE, *OCCLUSION, *PAIRS, *POLICIES]

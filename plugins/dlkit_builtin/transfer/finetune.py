@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from dlkit.errors import DataError, UsageError
-from dlkit.supervised.mixup import update_mixed
+from dlkit.supervised.mixup import with_mixup
 from dlkit.supervised.objective import labelled
 from dlkit.supervised.sampling import sample_weights
 from dlkit.supervised.validation import validation
@@ -175,7 +175,7 @@ def finetune(
     """
     stages = levels(network, data.spec.shape)
     first = plan.first(stages)
-    train, val = labelled(data.train), labelled(data.val)
+    train, val = with_mixup(labelled(data.train), options, network.objective), labelled(data.val)
     if len(train) == 0:
         raise DataError("No training image is labelled.", "Give labels, or another --data.")
     anchor = anchor or _anchor(network, options)
@@ -187,14 +187,14 @@ def finetune(
     optimizer = runtime.optimizer(groups(network, stages, first, options), options)
     try:
         shortcut = Shortcut(network, stages, first, data.spec.shape)
-        with _above(shortcut, network, (train, val), runtime, options) as (logits, train, val):
+        with _above(shortcut, network, (train, val), runtime) as (logits, train, val):
             return runtime.fit(
                 run,
                 phase=phase,
                 data=train,
                 options=options,
                 state={"network": network, "optimizer": optimizer},
-                step=_step(network, logits, optimizer, runtime, options, anchor),
+                step=_step(network, logits, optimizer, runtime, anchor),
                 validate=validation(logits, network.objective, val, runtime, batch_size=_VALIDATION_BATCH),
                 epochs=epochs,
                 independent=not depends_on_batch(network),
@@ -210,15 +210,13 @@ def _anchor(network: Network, options: FinetuneOptions) -> Anchor | None:
 
 @contextmanager
 def _above(
-    shortcut: Shortcut, network: Network, splits: tuple[Split, Split], runtime: Runtime, options: FinetuneOptions
+    shortcut: Shortcut, network: Network, splits: tuple[Split, Split], runtime: Runtime
 ) -> Iterator[tuple[nn.Module, Split, Split]]:
     """What gives logits, and the splits that it takes: maps above the frozen stages where these are the
     same in all epochs and fit in memory, else the images and the whole network."""
     train, val = splits
-    # Mixtures and augmented images are new each time; a compiled network does not notice that modules of it return at
-    # once.
-    same = options.mixup == 0 and train.augmentation is None
-    usable = same and not runtime.options.compile and shortcut.fits(len(train) + len(val))
+    # Augmented images are new each time; a compiled network does not notice that modules of it return at once.
+    usable = train.augmentation is None and not runtime.options.compile and shortcut.fits(len(train) + len(val))
     if not (usable and shortcut.works(train, runtime)):
         yield network, train, val
         return
@@ -232,23 +230,15 @@ def _step(
     logits: nn.Module,
     optimizer: torch.optim.Optimizer,
     runtime: Runtime,
-    options: FinetuneOptions,
     anchor: Anchor | None,
 ) -> Callable[[Batch], Mapping[str, Tensor]]:
     objective = network.objective
 
-    def penalised(loss: Tensor) -> Mapping[str, Tensor]:
+    def loss(images: Tensor, targets: Tensor) -> Mapping[str, Tensor]:
+        loss = objective.loss(logits(images), targets)
         return {"loss": loss} if anchor is None else {"loss": loss + anchor.penalty(), "task_loss": loss}
 
-    def plain(images: Tensor, targets: Tensor) -> Mapping[str, Tensor]:
-        return penalised(objective.loss(logits(images), targets))
-
     def step(batch: Batch) -> Mapping[str, Tensor]:
-        targets = objective.targets(batch)
-        if options.mixup == 0:
-            return runtime.update(optimizer, plain, batch.images, targets)
-        return update_mixed(
-            runtime, optimizer, logits, objective.loss, batch.images, targets, options.mixup, finish=penalised
-        )
+        return runtime.update(optimizer, loss, batch.images, objective.targets(batch))
 
     return step

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dlkit.data import Split
-from dlkit.supervised.mixup import update_mixed
+from dlkit.supervised.mixup import with_mixup
 from dlkit.supervised.objective import Objective
 from dlkit.supervised.sampling import sample_weights
 from dlkit.supervised.validation import validation
@@ -74,16 +74,13 @@ def fit_mlp(
         return objective.loss(network(features), targets)
 
     def step(batch: Batch) -> Mapping[str, Tensor]:
-        targets = objective.targets(batch)
-        if options.mixup == 0:
-            return runtime.update(optimizer, loss, batch.images, targets)
-        return update_mixed(runtime, optimizer, network, objective.loss, batch.images, targets, options.mixup)
+        return runtime.update(optimizer, loss, batch.images, objective.targets(batch))
 
     head.train()
     return runtime.fit(
         run,
         phase=phase,
-        data=train,
+        data=with_mixup(train, options, objective),
         options=options,
         state={"head": head, "optimizer": optimizer},
         step=step,
