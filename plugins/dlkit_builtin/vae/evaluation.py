@@ -122,6 +122,7 @@ def _bound(technique: Vae, split: str, shown: Sample, rivals: Rivals | None) -> 
         split=split,
         unit=f"of {technique.options.code}",
         better="higher",
+        baselines={"all units": float(technique.options.code)},
         note=f"their mean varies by more than {ACTIVE} over {len(shown.images):,} images",
     )
 

@@ -74,6 +74,10 @@ class Network(nn.Module):
         """The mean of p(x|z), within [0, 1]."""
         return activations.clamp(0, 1) if self.gaussian else torch.sigmoid(activations)
 
+    def activations(self, means: Tensor) -> Tensor:
+        """The inverse of :meth:`pixels`; a Bernoulli mean is taken to be within [0.001, 0.999]."""
+        return means if self.gaussian else means.clamp(1e-3, 1 - 1e-3).logit()
+
     def one_hot(self, labels: Tensor | None) -> Tensor | None:
         """Classes, int64 ``(B,)`` → ``(B, K)`` float32; None where the model is not conditional."""
         if not self.classes or labels is None:

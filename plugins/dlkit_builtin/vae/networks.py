@@ -23,7 +23,7 @@ CONV_LAYERS = (32, 64)
 KERNEL = 3
 
 
-def build(options: VaeOptions, shape: Shape, classes: int) -> tuple[nn.Module, nn.Module]:
+def build(options: VaeOptions, shape: Shape, classes: int) -> tuple[nn.Module, DenseDecoder | ConvDecoder]:
     """Encoder and decoder for images of ``shape`` (C, H, W).
 
     Args:
@@ -72,6 +72,10 @@ class DenseDecoder(nn.Module):
         pixels: Tensor = self.output(self.hidden(_with(codes, condition)))
         return pixels.view(-1, *self.shape)
 
+    def start_from(self, activations: Tensor) -> None:
+        """Biases of the output: activations ``(C, H, W)``, each pixel its own."""
+        self.output.bias.copy_(activations.flatten())
+
 
 class ConvEncoder(nn.Module):
     """Convolutions of stride 2, which halve height and width (rounding up), then mean and log variance."""
@@ -116,6 +120,10 @@ class ConvDecoder(nn.Module):
         maps = self.start(_with(codes, condition)).unflatten(1, self.smallest)
         pixels: Tensor = self.output(self.stages(maps))
         return pixels
+
+    def start_from(self, activations: Tensor) -> None:
+        """Biases of the output: the mean over places of activations ``(C, H, W)``."""
+        self.output.get_parameter("bias").copy_(activations.mean((1, 2)))
 
 
 def _hidden(widths: tuple[int, ...], options: VaeOptions) -> nn.Sequential:

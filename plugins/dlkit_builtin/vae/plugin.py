@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dlkit.card import Card
+from dlkit.card import Card, Trial
 from dlkit.hookspecs import hookimpl
 from dlkit_builtin.vae.options import VaeOptions, capabilities
 
@@ -45,6 +45,7 @@ any class can be generated.""",
         "dlkit train vae --net conv --likelihood gaussian --data fashion-mnist",
         "dlkit train vae --layers 400 --code 40 --binarize dynamic --data mnist --epochs 50",
     ),
+    trial=Trial(small={"layers": "16", "code": "4", "nll_samples": "5"}),
 )
 
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from dlkit.data.spec import LABEL_SAYS, DataSpec
+from dlkit.data.spread import evenly
 from dlkit.errors import DataError, UsageError
 from dlkit.layers import initialise, l1_penalty, limit_norm
 from dlkit.metrics import Metrics
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from dlkit.runtime import Batch, Runtime
 
 PHASE = "train"
+MEASURED = 5_000
+"""So many images say what pixels are like before training."""
 NOISE_RATE = 10.0
 """The learned variance is one number that must move by orders of magnitude: its rate is so many times ``--lr``."""
 
@@ -72,7 +75,7 @@ class Vae:
         """
         options = self.options
         self._check(data.train)
-        self._measure(data.train)
+        self.measure(data.train)
         network = runtime.prepare(self.network)
         optimizer = self._optimizer(runtime)
         updates = torch.zeros((), dtype=torch.int64, device=runtime.device)
@@ -172,14 +175,18 @@ class Vae:
             )
 
     @torch.no_grad()
-    def _measure(self, train: Split) -> None:
-        """What is counted and not learned by gradients: the classes' shares, and where the variance begins."""
+    def measure(self, train: Split) -> None:
+        """What is counted and not learned by gradients: the classes' shares, and where biases and variance begin.
+
+        The decoder's biases make it give each pixel's mean at first, as in the code of Burda et al. 2016.
+        """
         network = self.network
         if network.classes and train.labels is not None:
             counts = torch.bincount(train.labels, minlength=network.classes)
             network.class_shares.copy_(counts / counts.sum())
+        some = train.pixels(evenly(len(train), MEASURED))
+        network.decoder.start_from(network.activations(some.mean(0)))
         if isinstance(getattr(network, "log_noise", None), nn.Parameter):
-            some = train.pixels(torch.arange(min(len(train), 1000)))
             network.log_noise.fill_(float(some.var().clamp_min(1e-6).log()))
 
     def _optimizer(self, runtime: Runtime) -> Optimizer:
