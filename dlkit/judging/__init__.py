@@ -11,8 +11,10 @@ from dlkit.judging.options import JudgeOptions
 from dlkit.lazy import loader
 
 if TYPE_CHECKING:
+    from dlkit.judging.classes import judge_classes
+    from dlkit.judging.conditional import judge_conditions
     from dlkit.judging.verdict import judge
 
-__all__ = ["JudgeOptions", "judge"]
+__all__ = ["JudgeOptions", "judge", "judge_classes", "judge_conditions"]
 
-__getattr__ = loader(__name__, {"judge": "verdict"})
+__getattr__ = loader(__name__, {"judge": "verdict", "judge_classes": "classes", "judge_conditions": "conditional"})

@@ -205,5 +205,5 @@ def test_a_run_is_whole_and_resumes_to_the_bit(tmp_path: Path, monkeypatch: pyte
 
 def test_what_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.savez(tmp_path / "data.npz", images=np.zeros((40, 8, 8), dtype=np.uint8))
-    assert main([*WORDS, "--data", str(tmp_path / "data.npz"), "--runs", str(tmp_path / "runs")]) == 2
+    assert main([*WORDS, "--data", str(tmp_path / "data.npz"), "--runs", str(tmp_path / "runs")]) != 0
     assert "label" in capsys.readouterr().err

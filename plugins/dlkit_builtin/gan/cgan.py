@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from torch import Generator, Tensor, nn
 
 from dlkit.errors import UsageError
+from dlkit.metrics import Metrics
 from dlkit.technique import Graph, GraphInput, OutputKind
 from dlkit_builtin.gan.conditions import Conditions, complete
 from dlkit_builtin.gan.game import samples
@@ -92,6 +93,15 @@ class Cgan(Gan):
         if labels is None:
             raise UsageError("A conditional generator needs to be told what to make.", "Give `labels`.")
         return samples(self.generator.eval(), codes, self.conditions(labels))
+
+    def evaluate(self, data: ImageData, runtime: Runtime) -> Metrics:
+        """As :class:`Gan`, and whether images are what they were asked to be; see :mod:`dlkit.judging`."""
+        from dlkit.judging import judge_classes, judge_conditions
+
+        found = super().evaluate(data, runtime)
+        rows, tables = judge_classes(self.generate, data, runtime, self.options)
+        asked = judge_conditions(self.generate, data, runtime, self.options)
+        return Metrics((*found.rows, *rows, *asked), (*found.tables, *tables))
 
     def outputs(self) -> Mapping[str, OutputKind]:
         """The discriminator's features."""
