@@ -65,12 +65,14 @@ def made(run: Path) -> dict[str, Any]:
     """All that must be the same to the bit; times and paths excepted."""
     metrics = run / "metrics.jsonl"
     rows = [json.loads(line) for line in metrics.read_text().splitlines()] if metrics.exists() else []
-    plain = json.loads((run / "model.json").read_text())
+    state = json.loads((run / "model.json").read_text())["state"]
+    evaluation = json.loads((run / "evaluation.json").read_text())
     return {
         "rows": [{key: value for key, value in row.items() if key not in TIMES} for row in rows],
-        "evaluation": (run / "evaluation.json").read_text(),
+        "evaluation": [metric for metric in evaluation["metrics"] if metric["unit"] != "s"],
+        "tables": evaluation["tables"],
         "weights": hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest(),
-        "state": plain["state"],
+        "state": {key: value for key, value in state.items() if key not in TIMES},
         "export": [hashlib.sha256(path.read_bytes()).hexdigest() for path in run.glob("exports/*.onnx")],
         "checkpoints": {
             path.parent.name: _learned(path) for path in sorted(run.glob("checkpoints/*/last.safetensors"))

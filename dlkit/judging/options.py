@@ -16,7 +16,7 @@ class JudgeOptions(Options):
     features: str = option(
         AUTO, "What FID and the others compare: run:RUN or a backbone's name; inception, the network of published "
         "figures; pixels; auto: a classifier that dlkit trains on the data once, or pixels where it has no classes.",
-        metavar="WHAT", place="backbone",
+        metavar="WHAT", place="backbone", code="builder",
     )  # fmt: skip
     inception_weights: str | None = option(
         None, "With --features inception: torch-fidelity's weights file, .pth or .safetensors.", metavar="FILE",

@@ -121,19 +121,23 @@ class PhaseFiles:
         if not self.path.exists():
             return None
         tree = read_checkpoint(self.path)
-        if tree.get("format") != FORMAT:
-            raise DataError(f"{self.path}: a checkpoint of format {tree.get('format')!r}, expected {FORMAT}.")
+        found = tree.get("format") if isinstance(tree, Mapping) else None
+        if found != FORMAT:
+            raise DataError(f"{self.path}: a checkpoint of format {found!r}, expected {FORMAT}.")
+        try:
+            return self._restored(state, tree)
+        except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+            raise DataError(f"{self.path} does not fit this training: {error}") from error
+
+    def _restored(self, state: Mapping[str, Any], tree: Mapping[str, Any]) -> Position | None:
         if tree["before"] != self.runtime.finished:
             self.runtime.warn(f"Phase {self.phase!r} starts anew: a phase before it has been trained further.")
             return None
-        self.metrics = tree["metrics"]
+        self.metrics = max(0, int(tree["metrics"]))
         if "state" not in tree:
             self.run.cut_metrics(self.metrics)
             return None
-        try:
-            states.restore(state, tree["state"])
-        except (RuntimeError, KeyError, ValueError) as error:
-            raise DataError(f"{self.path} does not fit this training: {error}") from error
+        states.restore(state, tree["state"])
         self.best = tree["best"]
         self.runtime.updater.limit = tree["limit"]
         self._same_machine(tree)
