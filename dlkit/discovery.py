@@ -114,7 +114,7 @@ class Registry:
         if kind == "techniques":
             return {name: registered.card for name, registered in self.techniques.items()}
         if kind not in self._listed:
-            cards = self._collect(f"dlkit_{kind}", _check_listed)
+            cards = self._collect(f"dlkit_{kind}", _check_augmenter if kind == "augmenters" else _check_listed)
             self._listed[kind] = {name: card for name, card, _ in cards}
         return self._listed[kind]
 
@@ -265,6 +265,16 @@ def _wrong_hooks(module: ModuleType) -> list[str]:
 def _check_listed(card: Any) -> str:
     if not isinstance(getattr(card, "name", None), str) or not isinstance(getattr(card, "summary", None), str):
         return f"expected a card with a name and a summary, got {card!r}"
+    return ""
+
+
+def _check_augmenter(card: Any) -> str:
+    from dlkit.augment.card import AugmenterCard
+
+    if not isinstance(card, AugmenterCard):
+        return f"dlkit_augmenters() must yield dlkit.augment.AugmenterCard objects, got {card!r}"
+    if not all(_NAME.fullmatch(word) for word in card.name.split(":")):
+        return f"the augmenter's name {card.name!r} is not kebab-case (a-z, 0-9, hyphens; colons before a kind)"
     return ""
 
 

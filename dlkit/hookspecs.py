@@ -25,6 +25,7 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
+    from dlkit.augment.card import AugmenterCard
     from dlkit.backbones.card import BackboneCard
     from dlkit.card import Card
     from dlkit.data.names import DatasetCard
@@ -55,7 +56,7 @@ def dlkit_techniques() -> Iterable[Card]:  # type: ignore[empty-body]
 
 
 @hookspec
-def dlkit_augmenters() -> Iterable[Listed]:  # type: ignore[empty-body]
+def dlkit_augmenters() -> Iterable[AugmenterCard]:  # type: ignore[empty-body]
     """Ways of varying training images."""
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dlkit.augment.training import check_augmentation
+from dlkit.augment.training import check_augmentation, check_images
 from dlkit.data import load_data
 from dlkit.data.spec import LABEL_SAYS
 from dlkit.errors import DataError, UsageError
@@ -36,6 +36,7 @@ def load_training_data(settings: Settings, display: Display) -> ImageData:
         )
     form = settings.card.form(settings.options)
     data = load_data(settings.data, form=form, progress=display, workers=settings.runtime.workers)
+    check_images(settings.augment.augment, data.spec)
     for notice in data.notices:
         display.warn(notice)
     card, target = settings.card, data.spec.target

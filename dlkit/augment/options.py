@@ -16,6 +16,7 @@ class AugmentOptions(Options):
         None,
         'Vary the training images: augmenters with parameters ("rotate:15 flip noise:gaussian:0.05@0.5", where @ gives '
         "the probability), or a TOML file. `dlkit list augmenters` shows them.",
+        bare="trivial",
         metavar="POLICY|FILE",
     )
     augment_copies: int | None = option(

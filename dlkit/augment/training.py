@@ -76,6 +76,18 @@ def check_augmentation(settings: Settings) -> None:
         _check_mixing(settings, way == "copies" or copies is not None)
 
 
+def check_images(policy: Policy | None, spec: DataSpec) -> None:
+    """See that a policy fits the images.
+
+    Raises:
+        UsageError: colours are to be varied, and there are none.
+    """
+    idle = [step.name for step in policy.steps if step.card.needs_colour] if policy and spec.channels == 1 else []
+    if idle:
+        raise UsageError(f"--augment: {', '.join(idle)} needs colours, but the images of {spec.name} are grey.",
+                         "Leave it out.")  # fmt: skip
+
+
 def _check_mixing(settings: Settings, copies: bool) -> None:
     card, policy = settings.card, settings.augment.augment
     names = ", ".join(step.name for step in policy.steps if step.card.pairs) if policy else ""

@@ -9,7 +9,9 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from dlkit.augment.cards import augmenters
 from dlkit.capabilities import commands_for
+from dlkit.cli.augmenter_listing import describe_augmenter, list_augmenters
 from dlkit.cli.backbone_listing import describe_backbone, list_backbones
 from dlkit.discovery import KINDS, Registered, registry
 from dlkit.errors import UnknownBackbone, UsageError
@@ -40,8 +42,8 @@ def list_(kind: str, pattern: str, as_json: bool) -> None:
             f"Nothing of the kind {kind!r} is listed; there are {', '.join(KINDS)}.", did_you_mean(kind, KINDS)
         )
     wanted = pattern if set(pattern) & set("*?[") else f"*{pattern}*"
-    if kind == "backbones":
-        list_backbones(wanted, as_json)
+    if kind in ("backbones", "augmenters"):
+        (list_backbones if kind == "backbones" else list_augmenters)(wanted, as_json)
         return
     rows = [(name, card.summary) for name, card in registry().listed(kind).items() if fnmatchcase(name, wanted)]
     if as_json:
@@ -61,11 +63,14 @@ def list_(kind: str, pattern: str, as_json: bool) -> None:
 @click.option("--image-size", metavar="N or HxW", help="Of a backbone: the images' size; by default its weights' own.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(technique: str, backbone_arg: tuple[str, ...], image_size: str | None, as_json: bool) -> None:
-    """Describe a technique: what it does, its sources, what a trained one can do; or a backbone.
+    """Describe a technique: what it does, its sources, what a trained one can do; or an augmenter; or a backbone.
 
     Of a backbone (resnet50, torchvision/vgg16, run:latest): weights, activations, multiply-adds, memory, and the
     stages that can be tapped. Nothing is downloaded.
     """
+    if technique not in registry().techniques and technique in augmenters():
+        describe_augmenter(technique, as_json)
+        return
     try:
         card = registry().technique(technique)
     except UsageError as unknown:

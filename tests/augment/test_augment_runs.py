@@ -88,6 +88,12 @@ def test_every_technique_is_tried() -> None:
     ("words", "says"),
     [
         (["classifier", "--augment", "flp"], "^^^"),
+        (["classifier", "--augment", "flip saturation"], "saturation needs colours"),
+        (["classifier", "--augment", "mixup", "--augment-copies", "2"], "mixes images of a batch"),
+        (["decomposition", "--augment", "mixup"], "mixes images of a batch"),
+        (["classifier", "--augment", "mixup", "--loss", "svm"], "cannot learn from here"),
+        (["classifier", "--augment", "cutmix", "--mixup", "0.2"], "both mix pairs"),
+        (["autoencoder", "--augment", "cutmix"], "cannot learn from here"),
         (["classifier", "--augment-copies", "3"], "Add --augment"),
     ],
 )
@@ -103,6 +109,12 @@ def test_what_learns_from_no_images_refuses_it() -> None:
     settings = resolve(registry().technique("ensemble"), flags={"augment": "flip"})
     with pytest.raises(UsageError, match="does not learn from the images themselves"):
         check_augmentation(settings)
+
+
+def test_alone_it_is_trivial() -> None:
+    card = registry().technique("classifier")
+    assert str(resolve(card, sets=["augment=true"]).augment.augment) == "trivial"
+    assert resolve(card, sets=["augment=none"]).augment.augment is None
 
 
 def train(words: list[str], runs: Path) -> Path:
@@ -188,8 +200,10 @@ DLKIT_API = 1
 @hookimpl
 def dlkit_augmenters():
     share = Parameter(name="share", help="How far.", default=0.5, min=0, max=1, strong=1.0, spread="up-to")
-    return [AugmenterCard(name="fade", summary="Towards grey.", family="colour", parameters=(share,),
-                          implementation=f"{__name__}:fade")]
+    yield AugmenterCard(name="Fade Out", summary="Wrong.", family="colour", implementation="x:y")
+    yield "fade"
+    yield AugmenterCard(name="fade", summary="Towards grey.", family="colour", parameters=(share,),
+                        implementation=f"{__name__}:fade")
 
 def fade(scenes, draws, *, share):
     return scenes.with_images(scenes.images.lerp(scenes.images.new_full((1,), 0.5), share[:, None, None, None]))
@@ -218,6 +232,11 @@ def test_a_third_partys_augmenter(
 ) -> None:
     assert main(["list", "augmenters", "fade"]) == 0
     assert "Towards grey." in capsys.readouterr().out
+    assert main(["info", "fade"]) == 0
+    assert "--augment fade[:SHARE][@PROBABILITY]" in capsys.readouterr().out
+    reasons = [problem.reason for problem in registry().problems() if problem.distribution == "dlkit-fade"]
+    assert "'Fade Out' is not kebab-case" in reasons[0]
+    assert "AugmenterCard" in reasons[1]
     run = train(["--data", str(shapes_npz), "--epochs", "1", "--augment", "fade:0.3 flip"], tmp_path / "r")
     assert str(open_run(str(run)).settings.augment.augment) == "fade:0.3 flip"
     assert sum(seen) == 64
