@@ -202,7 +202,7 @@ class Generates(Protocol):
 class Draws(Protocol):
     """Capability ``draw``: images are made of latents, which are drawn rather than found.
 
-    Where such a technique encodes too, those codes are something else than its latents.
+    Where such a technique encodes but does not ``decode``, its codes may be something else than its latents.
     """
 
     def draw(self, count: int, generator: Generator) -> Tensor:

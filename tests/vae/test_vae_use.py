@@ -12,6 +12,7 @@ from dlkit_builtin.vae.evaluation import evaluate
 from dlkit_builtin.vae.measuring import sample
 from dlkit_builtin.vae.pictures import pictures
 from dlkit_builtin.vae.technique import Vae
+from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 from vae_models import options, runtime
@@ -48,6 +49,24 @@ def test_generated_images_are_of_the_class_asked_for(conditional: Path) -> None:
     assert (knn.predict(images.flatten(1).numpy()) == wanted.numpy()).mean() > 0.9
     spread = images.view(20, 10, 64).std(0).mean()
     assert float(spread) > 0.01  # not ten times one image
+
+
+def test_typed_codes_are_decoded_as_a_class(
+    conditional: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = ",".join(["0"] * 6)
+    assert main(["decode", str(conditional), "--code", code, "--out", str(tmp_path / "any.png")]) == 2
+    assert "--class" in capsys.readouterr().err
+    for name in ("3", "8"):
+        target = str(tmp_path / f"{name}.png")
+        assert main(["decode", str(conditional), "--code", code, "--class", name, "--out", target, "--quiet"]) == 0
+    three, eight = (np.asarray(Image.open(tmp_path / f"{name}.png"), dtype=float) / 255 for name in ("3", "8"))
+    technique = dlkit.load(conditional).run.load_technique()
+    with torch.inference_mode():
+        expected = technique.decode(torch.zeros(2, 6), torch.tensor([3, 8]))[:, 0].numpy()  # type: ignore[attr-defined]
+    np.testing.assert_allclose(np.stack([three, eight]), expected, atol=1 / 255)
+    words = ["morph", str(conditional), "0", "1", "--class", "8", "--out", str(tmp_path / "path"), "--quiet"]
+    assert main(words) == 0
 
 
 def test_bayes_rule_finds_the_class(conditional: Path) -> None:

@@ -61,5 +61,5 @@ class VaeOptions(TrainOptions, LayerOptions):
 
 def capabilities(options: VaeOptions) -> frozenset[str]:
     """A conditional model needs the class beside the code to decode, and finds an image's class by Bayes' rule."""
-    able = {"encode", "reconstruct", "generate"}
+    able = {"encode", "reconstruct", "generate", "draw"}
     return frozenset(able | ({"condition", "classify"} if options.conditional else {"decode"}))

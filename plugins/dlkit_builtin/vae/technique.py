@@ -44,7 +44,7 @@ NOISE_RATE = 10.0
 
 
 class Vae:
-    """See the module's docstring; capabilities: encode, reconstruct, generate; decode, or condition and classify."""
+    """See the module's docstring. Encodes, reconstructs, generates, draws; decodes, or is conditional and classifies."""
 
     def __init__(self, options: VaeOptions, spec: DataSpec) -> None:
         if options.conditional and (spec.target != "classes" or not spec.classes):
@@ -234,6 +234,10 @@ class Vae:
         reconstruction: Tensor = self.inference_module()(images)[0]
         return reconstruction
 
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Codes from the prior, ``(count, Z)``."""
+        return self.noise(count, generator)
+
     def generate(self, count: int, generator: torch.Generator, labels: Tensor | None = None) -> Tensor:
         """Images of codes from the prior, ``(count, C, H, W)``: the mean of p(x|z), not a draw from it.
 
@@ -242,7 +246,7 @@ class Vae:
             generator: of the codes, and of the classes where they are not given; on the network's device.
             labels: int64 ``(count,)``, for a conditional model; None: in the proportions of the training images.
         """
-        codes = self.noise(count, generator)
+        codes = self.draw(count, generator)
         if self.network.classes and labels is None:
             labels = torch.multinomial(self.network.class_shares, count, replacement=True, generator=generator)
         return self.decode(codes, labels)
