@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +21,26 @@ API_VERSION = 1
 Augments = Literal["batches", "copies", "never"]
 """How a technique's training images are augmented: anew in each batch of ``runtime.fit``; as copies that are made once,
 where it needs all images at once; not at all, because it learns from no images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """How :mod:`dlkit.testing` tries a technique out: on a few images of 8 × 8 in three classes, with no network.
+
+    Attributes:
+        needs: options without which it cannot run there at all, such as a backbone whose weights need not be fetched.
+        small: options that make it quick (a narrow network, few epochs, but at least two of them).
+        prepare: ``"package.module:function"``, heavy; ``function(data, runs)`` gives further options that it needs,
+            such as runs trained before. ``data``: a path for ``--data``; ``runs``: a folder for such runs.
+        falls: the figure of a step that training is to bring down.
+        exceptions: name of a check → why it cannot hold. ``metrics_have_baselines:METRIC`` excepts one figure.
+    """
+
+    needs: Mapping[str, object] = field(default_factory=dict)
+    small: Mapping[str, object] = field(default_factory=dict)
+    prepare: str = ""
+    falls: str = "loss"
+    exceptions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +68,7 @@ class Card:
         augments: ``augments(options)`` says what ``--augment`` does.
         mixes: ``mixes(options)``: it learns from distributions over classes too, as an
             :class:`dlkit.supervised.objective.Objective` does, so that pairs of images may be mixed.
+        trial: how the contract's checks try it out (``dlkit plugins check``).
     """
 
     name: str
@@ -67,6 +88,7 @@ class Card:
     data: str = ""
     augments: Callable[[Any], Augments] = lambda _: "batches"
     mixes: Callable[[Any], bool] = lambda _: False
+    trial: Trial = field(default_factory=Trial)
 
     def load(self) -> type[Technique[Any]]:
         """Import the implementation (heavy).

@@ -88,6 +88,7 @@ class Registry:
         self.plugins: list[Plugin] = []
         self._problems: list[PluginProblem] = []
         self._listed: dict[str, dict[str, Any]] = {}
+        self._origins: dict[tuple[str, str], Plugin] = {}
         for distribution, version, entry_point in entry_points:
             self._load(distribution, version, entry_point)
         self.techniques: Mapping[str, Registered] = self._techniques()
@@ -116,7 +117,17 @@ class Registry:
         if kind not in self._listed:
             cards = self._collect(f"dlkit_{kind}", _check_augmenter if kind == "augmenters" else _check_listed)
             self._listed[kind] = {name: card for name, card, _ in cards}
+            self._origins |= {(kind, name): plugin for name, _, plugin in cards}
         return self._listed[kind]
+
+    def origin(self, kind: str, name: str) -> Plugin:
+        """The plugin that brings the card of a kind that :meth:`listed` has under that name."""
+        if kind == "techniques":
+            found = self.techniques[name]
+            where = (found.distribution, found.entry_point)
+            return next(each for each in self.plugins if (each.distribution, each.entry_point) == where)
+        self.listed(kind)
+        return self._origins[kind, name]
 
     def commands(self) -> Mapping[str, Any]:
         """The plugins' own click commands by name; those whose name is taken are left out and reported."""

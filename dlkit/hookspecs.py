@@ -35,6 +35,9 @@ hookspec = pluggy.HookspecMarker("dlkit")
 hookimpl = pluggy.HookimplMarker("dlkit")
 """Marks a function of a plugin as the implementation of the hook of that name."""
 
+LOGGER_HOOKS = ("dlkit_run_started", "dlkit_epoch_ended", "dlkit_run_ended")
+"""The hooks that are told of trainings; the others bring cards."""
+
 
 class Listed(Protocol):
     """What every card has, whatever it describes."""

@@ -1,4 +1,4 @@
-"""`dlkit plugins`: what was found behind the entry points, and what is wrong with it."""
+"""`dlkit plugins`: what was found behind the entry points, and what is wrong with it; checking and making them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,24 @@ from dataclasses import asdict
 
 import click
 
+from dlkit.cli.plugins_check import check
 from dlkit.discovery import KINDS, Plugin, registry
+from dlkit.hookspecs import LOGGER_HOOKS
 
 
-@click.command("plugins")
+@click.group("plugins", invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def plugins(as_json: bool) -> None:
+@click.pass_context
+def plugins(ctx: click.Context, as_json: bool) -> None:
     """Show the installed plugins, and what is wrong with those that do not work."""
+    if ctx.invoked_subcommand is None:
+        _show(as_json)
+
+
+plugins.add_command(check)
+
+
+def _show(as_json: bool) -> None:
     found = registry()
     problems = found.problems()
     rows = [
@@ -45,5 +56,9 @@ def _brings(plugin: Plugin) -> list[str]:
         for name, entry in found.techniques.items()
         if (entry.distribution, entry.entry_point) == (plugin.distribution, plugin.entry_point)
     ]
-    others = [kind for kind in KINDS[1:] if hasattr(getattr(plugin.module, f"dlkit_{kind}", None), "dlkit_impl")]
-    return names + others
+    others = [kind for kind in KINDS[1:] if _has(plugin, f"dlkit_{kind}")]
+    return names + others + (["logger"] if any(_has(plugin, hook) for hook in LOGGER_HOOKS) else [])
+
+
+def _has(plugin: Plugin, hook: str) -> bool:
+    return hasattr(getattr(plugin.module, hook, None), "dlkit_impl")

@@ -218,7 +218,7 @@ def _callback(card: Card) -> Callable[..., None]:
         json: bool,
         **raw: Any,
     ) -> None:
-        settings = resolve(card, config=Path(config) if config else None, sets=sets, flags=_flags(raw))
+        settings = resolve(card, config=Path(config) if config else None, sets=sets, flags=flags_of(raw))
         instead = "--dry-run" if dry_run else "--write-config" if write_config else "--advise" if advise else ""
         _check_repeats(seeds, kfold, instead)
         from dlkit.cli.shared import make_display
@@ -264,7 +264,7 @@ def _train(settings: Settings, seeds: int | None, kfold: int | None, display: Di
         show_run(session.train(settings, display), display)
 
 
-def _flags(raw: Mapping[str, Any]) -> dict[str, object]:
+def flags_of(raw: Mapping[str, Any]) -> dict[str, object]:
     """What was typed: options that were not are None; ``no_x`` beside ``x`` means none."""
     flags: dict[str, object] = {name: value for name, value in raw.items() if value is not None}
     for name in [name for name in flags if name.startswith("no_") and name[3:] in raw]:

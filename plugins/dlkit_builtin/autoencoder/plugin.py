@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dlkit.card import Card
+from dlkit.card import Card, Trial
 from dlkit.hookspecs import hookimpl
 from dlkit_builtin.autoencoder.options import AutoencoderOptions, capabilities
 
@@ -47,6 +47,7 @@ with squared error it learns PCA's subspace: --layers 0 --output linear.""",
         "dlkit train autoencoder --layers 0 --code 100 --sparse kl:0.05 --tied",
         "dlkit train autoencoder --greedy --denoise mask:0.25 --contractive",
     ),
+    trial=Trial(small={"layers": "16", "code": "4"}),
 )
 
 

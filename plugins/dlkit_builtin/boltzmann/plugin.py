@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dlkit.card import Card
+from dlkit.card import Card, Trial
 from dlkit.hookspecs import hookimpl
 from dlkit_builtin.boltzmann.options import DbnOptions, RbmOptions
 
@@ -39,6 +39,7 @@ else by annealed importance sampling, beside a model of independent pixels.""",
         "dlkit train rbm --persistent --cd 5 --lr 0.02",
         "dlkit train rbm --visible gaussian --data fashion-mnist",
     ),
+    trial=Trial(small={"hidden": "12", "gibbs": "20", "ais": "20", "lr": "0.2", "epochs": "4"}, falls="reconstruction"),
 )
 
 DBN = Card(
@@ -64,6 +65,9 @@ The layers are learned without labels; `dlkit train stacked --pretrain rbm` goes
     examples=(
         "dlkit train dbn",
         "dlkit train dbn --layers 500,500,2000 --data mnist",
+    ),
+    trial=Trial(
+        small={"layers": "12,8", "gibbs": "20", "ais": "20", "lr": "0.2", "epochs": "4"}, falls="reconstruction"
     ),
 )
 

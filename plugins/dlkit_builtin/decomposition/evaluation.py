@@ -129,7 +129,7 @@ def _sparsity(technique: Decomposition, split: str, some: Sample, beside: Baseli
     if technique.options.method == "kmeans" or some.codes.shape[1] < 2:
         return
     value, interval = mean_and_interval(hoyer(some.codes).numpy())
-    others = {}
+    others = {"raw pixels": float(hoyer(some.images.flatten(1)).mean())}
     if beside is not None and beside.pca is not None and beside.pca.components > 1:
         others[beside.name] = float(hoyer(torch.from_numpy(beside.pca.encode(some.images))).mean())
     yield Metric(
@@ -138,8 +138,9 @@ def _sparsity(technique: Decomposition, split: str, some: Sample, beside: Baseli
     )  # fmt: skip
     if technique.options.method in ("nmf", "sparse"):
         value, interval = mean_and_interval((some.codes == 0).double().mean(1).numpy())
+        zeros = {"raw pixels": float((some.images == 0).double().mean())}
         yield Metric(name="code_zeros", label="zeros in the code", value=value, split=split, better="higher",
-                     interval=interval, note="share of the values")  # fmt: skip
+                     interval=interval, baselines=zeros, note="share of the values")  # fmt: skip
 
 
 def hoyer(codes: Tensor) -> Tensor:

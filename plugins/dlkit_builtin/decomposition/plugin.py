@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import click
 
-from dlkit.card import Card
+from dlkit.card import Card, Trial
 from dlkit.hookspecs import hookimpl
 from dlkit_builtin.decomposition.command import approximate
 from dlkit_builtin.decomposition.options import DecompositionOptions, capabilities
@@ -41,6 +41,7 @@ compared with.""",
         "dlkit train decomposition --method nmf --code 32 --data fashion-mnist",
         "dlkit train decomposition --method sparse --alpha 0.1 --data mnist",
     ),
+    trial=Trial(small={"code": "4"}),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dlkit.card import Card
+from dlkit.card import Card, Trial
 from dlkit.hookspecs import hookimpl
 from dlkit_builtin.ensemble.options import EnsembleOptions
 
@@ -34,6 +34,7 @@ of them.""",
     targets=("classes", "multi-label", "number"),
     image_form="dlkit_builtin.ensemble.members:image_form",
     examples=("dlkit train ensemble --members photos-001,photos-002 --data photos",),
+    trial=Trial(prepare="dlkit_builtin.ensemble.trial:two_small_runs"),
 )
 
 

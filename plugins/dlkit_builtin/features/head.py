@@ -245,4 +245,5 @@ def _folded(pipeline: Any, weight: NDArray[Any], bias: NDArray[Any]) -> Linear:
         bias = bias - weight @ mean
     if "scale" in steps:
         weight, center = weight / steps["scale"].scale_, np.asarray(steps["scale"].mean_)
-    return Linear(*(torch.from_numpy(np.array(each, dtype=np.float32)) for each in (center, weight, bias)))
+    # In C order, as a file gives them back: another order of the weights is another order of sums.
+    return Linear(*(torch.from_numpy(np.array(each, dtype=np.float32, order="C")) for each in (center, weight, bias)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dlkit.card import Card
+from dlkit.card import Card, Trial
 from dlkit.hookspecs import hookimpl
 from dlkit_builtin.stacked.options import StackedOptions
 
@@ -41,6 +41,13 @@ is shallow: these are what the others are compared with.
         "dlkit train stacked --labels 100",
         "dlkit train stacked --pretrain rbm --layers 500,500,2000 --data mnist",
         "dlkit train stacked --pretrain none --seeds 3",
+    ),
+    trial=Trial(
+        small={"layers": "12,8", "pretrain_epochs": "2", "head_epochs": "2"},
+        exceptions={
+            "metrics_have_baselines:trainable_parameters": "a cost, which stands beside the accuracy that it buys",
+            "metrics_have_baselines:training_seconds": "a cost, which stands beside the accuracy that it buys",
+        },
     ),
 )
 

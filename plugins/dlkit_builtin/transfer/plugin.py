@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dlkit.card import Card
+from dlkit.card import Card, Trial
 from dlkit.hookspecs import hookimpl
 from dlkit_builtin.transfer.catalog import ON_FEATURES, STRATEGIES
 from dlkit_builtin.transfer.options import TransferOptions
@@ -52,6 +52,14 @@ Labels may be classes, several per image, or numbers. Features of frozen backbon
         "dlkit transfer --data photos --advise",
         "dlkit transfer --backbone resnet50 --strategy linear-probe --data photos",
         "dlkit transfer --backbone torchvision/mobilenet_v2 --strategy lp-ft --label-smoothing 0.1 --data photos",
+    ),
+    trial=Trial(
+        needs={"backbone": "test_resnet", "random_init": True, "image_size": "16"},
+        small={"strategy": "finetune"},
+        exceptions={
+            "metrics_have_baselines:trainable_parameters": "a cost, which stands beside the accuracy that it buys",
+            "metrics_have_baselines:training_seconds": "a cost, which stands beside the accuracy that it buys",
+        },
     ),
 )
 
