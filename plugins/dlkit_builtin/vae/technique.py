@@ -44,7 +44,7 @@ NOISE_RATE = 10.0
 
 
 class Vae:
-    """See the module's docstring. Encodes, reconstructs, generates and draws; decodes, or classifies where conditional."""
+    """See the module's docstring. Encodes, reconstructs, generates, draws; decodes, or conditions and classifies."""
 
     def __init__(self, options: VaeOptions, spec: DataSpec) -> None:
         if options.conditional and (spec.target != "classes" or not spec.classes):
