@@ -91,7 +91,6 @@ def test_every_technique_is_tried() -> None:
         (["classifier", "--augment", "flip saturation"], "saturation needs colours"),
         (["classifier", "--augment", "mixup", "--augment-copies", "2"], "mixes images of a batch"),
         (["decomposition", "--augment", "mixup"], "mixes images of a batch"),
-        (["classifier", "--augment", "mixup", "--loss", "svm"], "cannot learn from here"),
         (["classifier", "--augment", "cutmix", "--mixup", "0.2"], "both mix pairs"),
         (["autoencoder", "--augment", "cutmix"], "cannot learn from here"),
         (["classifier", "--augment-copies", "3"], "Add --augment"),

@@ -111,6 +111,14 @@ def test_the_hinge_of_many_classes_is_the_sum_over_the_others() -> None:
     assert hinge(scores[:1], torch.tensor([-1]), torch.ones(5)) == 0
 
 
+def test_the_hinge_of_a_distribution_is_the_mean_over_classes() -> None:
+    scores, weights = torch.randn(4, 3, generator=torch.Generator().manual_seed(2)), torch.tensor([1.0, 2.0, 0.5])
+    shares = torch.rand(4, 3).softmax(1)
+    each = [[hinge(row[None], torch.tensor([label]), weights) for label in range(3)] for row in scores]
+    expected = (shares * torch.tensor(each)).sum(1).mean()
+    torch.testing.assert_close(hinge(scores, shares, weights), expected)
+
+
 @pytest.mark.parametrize(
     "given",
     [

@@ -157,9 +157,12 @@ def hinge(scores: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
 
     Args:
         scores: ``(B, K)``.
-        labels: int64 ``(B,)``, -1 for unlabelled.
+        labels: int64 ``(B,)``, -1 for unlabelled; or distributions ``(B, K)``: the mean of the classes' losses.
         weights: of the classes, ``(K,)``.
     """
+    if labels.is_floating_point():
+        each = (1 + scores[:, None] - scores[:, :, None]).clamp(min=0).sum(2) - 1  # (B, K): were k the class
+        return (labels * weights * each).sum(1).mean()
     known = labels >= 0
     losses = F.multi_margin_loss(scores, labels.clamp(min=0), weight=weights, reduction="none") * scores.shape[1]
     return (losses * known).sum() / known.sum().clamp(min=1)
