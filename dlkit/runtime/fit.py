@@ -12,14 +12,14 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from dlkit.augment.training import augmented_batches
-from dlkit.errors import DataError, Interrupted, TrainingError, UsageError
+from dlkit.errors import DataError, Interrupted, TrainingError
 from dlkit.options import TrainOptions
 from dlkit.runtime import state as states
 from dlkit.runtime.batches import Batch, cut, epoch_order
 from dlkit.runtime.means import FULL, Means, NotFiniteError
 from dlkit.runtime.phase import FitResult, PhaseFiles, Position, Reason, RunLike
 from dlkit.runtime.rates import Rates
-from dlkit.runtime.reporting import Reporter, diverged, interrupted, memory_advice
+from dlkit.runtime.reporting import Reporter, dependent, diverged, interrupted, memory_advice
 from dlkit.runtime.signals import deferring, stop
 from dlkit.runtime.together import Silent, Together
 
@@ -78,11 +78,7 @@ class Fit:
         if any(phase == self.phase for phase, _ in self.runtime.finished):
             raise ValueError(f"this run has been through a phase named {self.phase!r} already")
         if self.options.accumulate > 1 and not self.independent:
-            raise UsageError(
-                f"--accumulate {self.options.accumulate}: in phase {self.phase!r} the samples of a batch depend on "
-                "each other, so an update cannot be computed in micro-batches.",
-                "Leave --accumulate at 1, and use a smaller --batch-size if memory is short.",
-            )
+            raise dependent(self.phase, self.options.accumulate)
         if self.options.patience is not None and (self.validate is None or self.monitor is None):
             self.runtime.warn(f"Phase {self.phase!r} chooses by no validation, so --patience does not stop it.")
 
@@ -164,7 +160,7 @@ class Fit:
     def _batches(self) -> Iterable[Batch]:
         """What is left of the epoch at hand; its order and its augmentation are derived from (seed, phase, epoch)."""
         derive, key, cuts = self.runtime.derive, (self.phase, self.here.epoch), self.cuts[self.here.batch :]
-        order = epoch_order(len(self.data), self.weights, derive("permutation", *key))
+        self.order = order = epoch_order(len(self.data), self.weights, derive("permutation", *key))
         return augmented_batches(self.feed.batches(order, cuts), self.data, order, cuts, derive("augment", *key))
 
     def _set_rate(self, batch: int) -> None:
@@ -296,4 +292,8 @@ class Fit:
         return here.epoch * len(self.data) + (self.cuts[here.batch - 1][1] if here.batch else 0)
 
     def _diverged(self, what: str, back: int = 0) -> TrainingError:
-        return diverged(what, self.phase, self.here.epoch + 1, self.here.step - back)
+        batch = self.here.batch - back  # of this epoch; 0 where it has just ended
+        images = self.order[slice(*self.cuts[batch - 1])].tolist() if batch > 0 else []
+        where = f"phase {self.phase!r}, epoch {self.here.epoch + 1}, step {self.here.step - back}"
+        where += f", batch {batch} of {len(self.cuts)}" if batch > 0 else ""
+        return diverged(what, where, images, self.data, self.record)

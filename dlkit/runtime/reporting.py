@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from dlkit.errors import Interrupted, TrainingError
+from dlkit.errors import Interrupted, TrainingError, UsageError
+from dlkit.report.figures import clean
 from dlkit.runtime.phase import RunLike
 from dlkit.runtime.update import MEMORY_ADVICE, out_of_memory
 
 if TYPE_CHECKING:
+    from dlkit.data import Split
     from dlkit.display import Display, Progress
+
+
+_SHOWN = 5
+"""So many images of a batch are named in an error."""
 
 
 class Reporter:
@@ -48,11 +54,35 @@ class Reporter:
             tell(self.phase, row)
 
 
-def diverged(what: str, phase: str, epoch: int, step: int) -> TrainingError:
-    """Something is not finite."""
+def diverged(what: str, where: str, images: Sequence[int], data: Split, run: RunLike) -> TrainingError:
+    """Something is not finite.
+
+    Args:
+        what: it is.
+        where: phase, epoch, step, batch.
+        images: of the batch, by their place in ``data``; the first are named in the message, all in the run's log.
+        data: the images.
+        run: the run.
+    """
+    told = f"Training went astray in {where}: {what}."
+    names = [f"image {index}" if data.files is None else clean(data.files[index]) for index in images]
+    log = getattr(run, "log", None)
+    if log is not None and names:
+        log(f"{told} Images of the batch: {', '.join(names)}")
+    more = [f"and {len(names) - _SHOWN} more{', which log.txt names' if log else ''}"] if len(names) > _SHOWN else []
     return TrainingError(
-        f"Training went astray in phase {phase!r}, epoch {epoch}, step {step}: {what}.",
-        "The last checkpoint is from before. Try a smaller --lr, --clip 1, --warmup 1 or --precision fp32.",
+        f"{told}\nImages of the batch: {', '.join([*names[:_SHOWN], *more])}." if names else told,
+        "The last checkpoint is from before; `dlkit resume` goes on from there. Try a smaller --lr, --clip 1, "
+        "--warmup 1 or --precision fp32.",
+    )
+
+
+def dependent(phase: str, accumulate: int) -> UsageError:
+    """Updates cannot be split."""
+    return UsageError(
+        f"--accumulate {accumulate}: in phase {phase!r} the samples of a batch depend on each other, so an update "
+        "cannot be computed in micro-batches.",
+        "Leave --accumulate at 1, and use a smaller --batch-size if memory is short.",
     )
 
 

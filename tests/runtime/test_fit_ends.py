@@ -186,7 +186,8 @@ def test_max_time_keeps_what_was_learned_and_can_go_on(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite(tmp_path: Path, bad: float, at: int) -> None:
     line = Line(tmp_path, epochs=50, checkpoint_every=Duration(1e-9))
     line.loss = lambda step: bad if step == at else 1.0
-    with pytest.raises(TrainingError, match=f"phase 'main', epoch {(at - 1) // 4 + 1}, step {at}: loss is"):
+    where = f"phase 'main', epoch {(at - 1) // 4 + 1}, step {at}, batch {(at - 1) % 4 + 1} of 4"
+    with pytest.raises(TrainingError, match=f"{where}: loss is"):
         line.fit()
     saved = read_checkpoint(tmp_path / "checkpoints/main/last.safetensors")
     assert saved.get("position", {"step": 0})["step"] < at
