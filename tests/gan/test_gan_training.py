@@ -143,6 +143,9 @@ def test_samples_over_time(tmp_path: Path) -> None:
     keep(grey, tmp_path / "000004.png")
     assert torch.allclose(kept(tmp_path, 7)[4], grey, atol=0.003)
     assert diversity(images[:1].expand(3, -1, -1, -1)) == 0
+    alike = torch.stack([images[0], images[1], images[0], images[1]])
+    assert diversity(alike) > 0
+    assert diversity(alike, torch.tensor([0, 1, 0, 1])) == 0
 
 
 def test_a_collapse_is_told(tmp_path: Path) -> None:
@@ -153,7 +156,8 @@ def test_a_collapse_is_told(tmp_path: Path) -> None:
     runtime.warn = told.append  # type: ignore[method-assign]
     same = lambda noise: torch.full((len(noise), 1, 8, 8), 0.5)  # noqa: E731
     run: Any = Scratch(tmp_path)
-    watch = Watch(same, torch.rand(10, 1, 8, 8), lambda: 2, 5, 3, runtime, run)
+    genuine = small(tmp_path / "data.npz").train
+    watch = Watch(same, genuine, lambda: 2, 5, 3, runtime, run)
     assert watch()["diversity"] == 0
     watch()
     assert len(told) == 1

@@ -28,6 +28,9 @@ KEPT = 1024
 """So many training images' labels are kept, spread evenly over all, some twice where there are fewer images; from them
 conditions are drawn."""
 
+SHOWN = 10
+"""Classes that examples are of."""
+
 
 class Conditions(nn.Module):
     """Labels → vectors; part of a technique's state.
@@ -73,9 +76,9 @@ class Conditions(nn.Module):
         return self.kept[places.to(self.kept.device)]
 
     def examples(self, count: int) -> Tensor:
-        """The first of the classes again and again; of other labels, what training images have, spread over all."""
+        """The first ten classes again and again; of other labels, what training images have, spread over all."""
         if self.target == "classes":
-            return torch.arange(count, device=self.mean.device) % self.size
+            return torch.arange(count, device=self.mean.device) % min(self.size, SHOWN)
         return self.kept[torch.arange(count, device=self.mean.device) * KEPT // count % KEPT]
 
     def recognition(self, answers: Tensor, given: Tensor) -> Tensor:

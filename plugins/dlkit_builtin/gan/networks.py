@@ -8,10 +8,8 @@ pixels to the image's; an odd size is half of the next even one, and the surplus
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
@@ -24,8 +22,6 @@ Sizes = list[tuple[int, int]]
 
 WIDTHS = {"mlp": 256, "dcgan": 32, "resnet": 64}
 MOST_CHANNELS = 512
-EMBEDDED = 128
-"""Units that a generator hears a condition by; Reed et al. 2016."""
 SMALLEST = 8
 """Sizes are halved as long as the shorter side is at least this."""
 
@@ -43,13 +39,50 @@ def channels_of(width: int, count: int) -> list[int]:
     return [min(width * 2**level, max(MOST_CHANNELS, width)) for level in range(count)]
 
 
-class MlpGenerator(nn.Sequential):
+class ToldNorm(nn.Module):
+    """Batch norm whose scale and shift depend on a condition (Dumoulin et al. 2017, equation 5).
+
+    Miyato and Koyama 2018, section 6, tell their generators so whatever their discriminators do. What comes in has the
+    noise's variance whatever the condition is; noise that stands beside a condition comes to be ignored.
+    """
+
+    def __init__(self, normal: nn.BatchNorm1d | nn.BatchNorm2d, size: int) -> None:
+        super().__init__()
+        self.normal = normal
+        self.scale, self.shift = (nn.Linear(size, normal.num_features, bias=False) for _ in range(2))
+        nn.init.zeros_(self.scale.weight)
+        nn.init.zeros_(self.shift.weight)
+
+    def forward(self, maps: Tensor, given: Tensor) -> Tensor:
+        """``(B, C, …)`` and ``(B, K)`` → ``(B, C, …)``."""
+        normal: Tensor = self.normal(maps)
+        shape = (*normal.shape[:2], *[1] * (normal.ndim - 2))
+        told: Tensor = normal * (1 + self.scale(given).view(shape)) + self.shift(given).view(shape)
+        return told
+
+
+def norm(channels: int, size: int, kind: type[nn.BatchNorm1d | nn.BatchNorm2d] = nn.BatchNorm2d) -> nn.Module:
+    """Batch norm, told a condition of ``size`` numbers unless that is 0."""
+    return ToldNorm(kind(channels), size) if size else kind(channels)
+
+
+class Layers(nn.Sequential):
+    """One after the other; those that take a condition are told it."""
+
+    def forward(self, inputs: Tensor, given: Tensor | None = None) -> Tensor:
+        """``(B, Z)``, and conditions ``(B, K)`` where there are some → images in [−1, 1]."""
+        for layer in self:
+            inputs = layer(inputs, given) if isinstance(layer, ToldNorm | UpBlock) else layer(inputs)
+        return inputs
+
+
+class MlpGenerator(Layers):
     """Three hidden layers with batch norm."""
 
-    def __init__(self, latent: int, shape: Shape, width: int) -> None:
+    def __init__(self, latent: int, shape: Shape, width: int, size: int) -> None:
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise((latent, width, 2 * width, 4 * width)):
-            layers += [nn.Linear(inputs, outputs, bias=False), nn.BatchNorm1d(outputs), nn.LeakyReLU(0.2)]
+            layers += [nn.Linear(inputs, outputs, bias=False), norm(outputs, size, nn.BatchNorm1d), nn.LeakyReLU(0.2)]
         super().__init__(*layers, nn.Linear(4 * width, math.prod(shape)), nn.Tanh(), nn.Unflatten(1, shape))
 
 
@@ -78,18 +111,18 @@ class Grow(nn.Module):
         return grown[:, :, : self.size[0], : self.size[1]]
 
 
-class DcganGenerator(nn.Sequential):
+class DcganGenerator(Layers):
     """Radford et al. 2016, figure 1: transposed convolutions with batch norm and ReLU."""
 
-    def __init__(self, latent: int, shape: Shape, width: int) -> None:
+    def __init__(self, latent: int, shape: Shape, width: int, size: int) -> None:
         sizes = sizes_of(*shape[1:])
         channels = channels_of(width, len(sizes))
         top = (channels[-1], *sizes[-1])
         layers: list[nn.Module] = [
-            nn.Linear(latent, math.prod(top), bias=False), nn.Unflatten(1, top), nn.BatchNorm2d(top[0]), nn.ReLU(),
+            nn.Linear(latent, math.prod(top), bias=False), nn.Unflatten(1, top), norm(top[0], size), nn.ReLU(),
         ]  # fmt: skip
-        for (inputs, outputs), size in zip(pairwise(channels[::-1]), sizes[-2::-1], strict=True):
-            layers += [Grow(inputs, outputs, size, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+        for (inputs, outputs), sides in zip(pairwise(channels[::-1]), sizes[-2::-1], strict=True):
+            layers += [Grow(inputs, outputs, sides, bias=False), norm(outputs, size), nn.ReLU()]
         super().__init__(*layers, nn.Conv2d(channels[0], shape[0], 3, padding=1), nn.Tanh())
 
 
@@ -115,21 +148,22 @@ class DcganBody(nn.Sequential):
 
 
 class UpBlock(nn.Module):
-    """Batch norm, ReLU, nearest neighbour to ``size``, convolution, twice but the growth; added to its input."""
+    """Batch norm, ReLU, nearest neighbour to ``sides``, convolution, twice but the growth; added to its input."""
 
-    def __init__(self, inputs: int, outputs: int, size: tuple[int, int]) -> None:
+    def __init__(self, inputs: int, outputs: int, sides: tuple[int, int], size: int) -> None:
         super().__init__()
-        self.size = size
-        self.first, self.second = nn.BatchNorm2d(inputs), nn.BatchNorm2d(outputs)
+        self.sides = sides
+        self.first, self.second = norm(inputs, size), norm(outputs, size)
         self.convolve = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.again = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.shortcut = nn.Conv2d(inputs, outputs, 1)
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def forward(self, maps: Tensor, given: Tensor | None = None) -> Tensor:
         """``(B, C, h, w)`` → ``(B, C', H, W)``."""
-        inner = self.convolve(F.interpolate(F.relu(self.first(maps)), self.size))
-        inner = self.again(F.relu(self.second(inner)))
-        added: Tensor = inner + F.interpolate(self.shortcut(maps), self.size)
+        told = () if given is None else (given,)
+        inner = self.convolve(F.interpolate(F.relu(self.first(maps, *told)), self.sides))
+        inner = self.again(F.relu(self.second(inner, *told)))
+        added: Tensor = inner + F.interpolate(self.shortcut(maps), self.sides)
         return added
 
 
@@ -150,19 +184,19 @@ class DownBlock(nn.Module):
         return added
 
 
-class ResnetGenerator(nn.Sequential):
+class ResnetGenerator(Layers):
     """Miyato et al. 2018, table 4, for any size."""
 
-    def __init__(self, latent: int, shape: Shape, width: int) -> None:
+    def __init__(self, latent: int, shape: Shape, width: int, size: int) -> None:
         sizes = sizes_of(*shape[1:])
         channels = channels_of(width, len(sizes))
         top = (channels[-1], *sizes[-1])
         blocks = [
-            UpBlock(inputs, outputs, size)
-            for (inputs, outputs), size in zip(pairwise(channels[::-1]), sizes[-2::-1], strict=True)
+            UpBlock(inputs, outputs, sides, size)
+            for (inputs, outputs), sides in zip(pairwise(channels[::-1]), sizes[-2::-1], strict=True)
         ]
         super().__init__(
-            nn.Linear(latent, math.prod(top)), nn.Unflatten(1, top), *blocks, nn.BatchNorm2d(channels[0]), nn.ReLU(),
+            nn.Linear(latent, math.prod(top)), nn.Unflatten(1, top), *blocks, norm(channels[0], size), nn.ReLU(),
             nn.Conv2d(channels[0], shape[0], 3, padding=1), nn.Tanh(),
         )  # fmt: skip
 
@@ -200,20 +234,6 @@ class Discriminator(nn.Module):
         return outputs.squeeze(1)
 
 
-class Told(nn.Module):
-    """A generator that hears a condition: embedded, it stands beside the noise (Reed et al. 2016, section 4.1)."""
-
-    def __init__(self, size: int, network: Callable[[int], nn.Module]) -> None:
-        super().__init__()
-        self.embed = nn.Sequential(nn.Linear(size, EMBEDDED), nn.LeakyReLU(0.2))
-        self.network = network(EMBEDDED)
-
-    def forward(self, noise: Tensor, given: Tensor) -> Tensor:
-        """``(B, Z)`` and ``(B, K)`` → images in [−1, 1] ``(B, C, H, W)``."""
-        images: Tensor = self.network(torch.cat([noise, self.embed(given)], 1))
-        return images
-
-
 _GENERATORS: dict[str, type[MlpGenerator | DcganGenerator | ResnetGenerator]] = {
     "mlp": MlpGenerator,
     "dcgan": DcganGenerator,
@@ -246,14 +266,9 @@ def build(
     width = width or WIDTHS[net]
     body = _BODIES[net](shape, width)
     discriminator = Discriminator(body, head(condition, body.width, size))
-
-    def network(more: int) -> nn.Module:
-        made = _GENERATORS[net](latent + more, shape, width)
-        if net == "dcgan":
-            _initialise(made)
-        return made
-
-    generator = network(0) if condition is None else Told(size, network)
+    generator = _GENERATORS[net](latent, shape, width, 0 if condition is None else size)
+    if net == "dcgan":
+        _initialise(generator)
     if spectral:
         for layer in list(discriminator.modules()):
             if isinstance(layer, nn.Conv2d | nn.Linear):

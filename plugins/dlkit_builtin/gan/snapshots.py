@@ -13,8 +13,11 @@ from PIL import Image
 from torch import Tensor
 
 from dlkit.files import atomic_path
+from dlkit.morphing import write_gif
+from dlkit.plane import tiled
 
 if TYPE_CHECKING:
+    from dlkit.data import Split
     from dlkit.runtime import Runtime
     from dlkit.runtime.phase import RunLike
 
@@ -23,6 +26,8 @@ SHOWN = 16
 MOMENTS = 12
 PAIRS = 64
 """Images whose pairwise distances tell how diverse samples are."""
+_MOMENT = 400
+"""Milliseconds that a moment is shown."""
 COLLAPSED = 0.2
 """Share of the genuine images' diversity below which a generator is said to have collapsed."""
 
@@ -38,29 +43,35 @@ class Watch:
 
     Args:
         make: noise ``(B, Z)`` → pixels ``(B, C, H, W)``.
-        genuine: pixels ``(n, C, H, W)``, for comparison.
+        genuine: for comparison, training images: see :func:`comparable`.
         epoch: how many have passed.
         epochs: how many there are going to be.
         latent: Z.
         runtime: draws the noise, warns.
         run: keeps the samples.
+        classes: int64 ``(PAIRS,)``, of what is made, where it is made by class: then diversity is that within classes,
+            since a generator that always makes the same image of a class has collapsed too.
     """
 
     def __init__(
         self,
         make: Callable[[Tensor], Tensor],
-        genuine: Tensor,
+        genuine: Split,
         epoch: Callable[[], int],
         epochs: int,
         latent: int,
         runtime: Runtime,
         run: RunLike,
+        classes: Tensor | None = None,
     ) -> None:
         self.make, self.epoch, self.runtime, self.folder = make, epoch, runtime, run.path / FOLDER
         self.moments = moments(epochs)
         device = runtime.device
         self.noise = torch.randn(PAIRS, latent, generator=runtime.generator("fixed noise"), device=device)
-        self.usual = diversity(genuine[:PAIRS])
+        self.classes = classes
+        self.usual = diversity(genuine.pixels(), None if classes is None else genuine.labels)
+        if self.usual == 0:  # no two images of a class
+            self.classes, self.usual = None, diversity(genuine.pixels())
         self.warned = False
 
     def __call__(self) -> Mapping[str, float]:
@@ -69,20 +80,34 @@ class Watch:
             images = self.make(self.noise).float().cpu()
         if self.epoch() in self.moments:
             keep(images[:SHOWN], self.folder / f"{self.epoch():06d}.png")
-        share = diversity(images) / max(self.usual, 1e-12)
+        share = diversity(images, self.classes) / max(self.usual, 1e-12)
         if share < COLLAPSED and self.epoch() > 1 and not self.warned:
             self.warned = True
+            of = "" if self.classes is None else " of a class"
             self.runtime.warn(
-                f"Epoch {self.epoch()}: samples differ from each other by {share:.0%} of what genuine images do: the "
-                "generator may have collapsed. Another --loss, --diffaug color,translation or a lower --lr may help."
+                f"Epoch {self.epoch()}: samples{of} differ from each other by {share:.0%} of what genuine images do: "
+                "the generator may have collapsed. Another --loss, --diffaug color,translation or a lower --lr may help."
             )
         return {"diversity": share}
 
 
-def diversity(images: Tensor) -> float:
-    """Mean distance between two images of ``(n, C, H, W)``, n ≥ 2; root mean square over pixels."""
+def comparable(train: Split, classes: Tensor | None) -> Split:
+    """The first :data:`PAIRS` training images, or as many of each class as ``classes`` ``(PAIRS,)`` names."""
+    if classes is None or train.labels is None:
+        return train.subset(torch.arange(min(len(train), PAIRS)))
+    counts = torch.bincount(classes.cpu())
+    chosen = [(train.labels == label).nonzero()[:count, 0] for label, count in enumerate(counts.tolist())]
+    return train.subset(torch.cat(chosen))
+
+
+def diversity(images: Tensor, classes: Tensor | None = None) -> float:
+    """Mean distance between two images of ``(n, C, H, W)``, n ≥ 2, of the same class where ``classes`` ``(n,)`` are
+    given; root mean square over pixels."""
     distances = torch.pdist(images.flatten(1).double())
-    return float(distances.mean()) / math.sqrt(images[0].numel())
+    if classes is not None:
+        first, second = torch.triu_indices(len(images), len(images), 1)
+        distances = distances[(classes[first] == classes[second]).to(distances.device)]
+    return float(distances.mean()) / math.sqrt(images[0].numel()) if len(distances) else 0.0
 
 
 def keep(images: Tensor, target: Path) -> None:
@@ -103,3 +128,12 @@ def kept(folder: Path, width: int) -> dict[int, Tensor]:
         row = row[:, :, None] if row.ndim == 2 else row
         found[int(path.stem)] = torch.stack(torch.split(row, width, dim=1)).permute(0, 3, 1, 2)
     return found
+
+
+def write_over_time(moments: Mapping[int, Tensor], target: Path) -> None:
+    """A GIF with a frame for each moment, as :func:`kept` gives them: sixteen images in a square."""
+    if not moments:
+        return
+    side = math.isqrt(SHOWN)
+    frames = [tiled(images[: side * side].view(side, -1, *images.shape[1:])) for images in moments.values()]
+    write_gif(torch.stack(frames), target, frame=_MOMENT, back=False)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Generator, Tensor, nn
@@ -20,6 +20,7 @@ from torch import Generator, Tensor, nn
 from dlkit.data.spec import DataSpec
 from dlkit.errors import UsageError
 from dlkit.metrics import Metrics
+from dlkit.run.reading import read_rows
 from dlkit.runtime.batches import cut
 from dlkit.technique import Graph, GraphInput, OutputKind, PhasePlan, State
 from dlkit_builtin.gan.conditions import Conditions
@@ -27,7 +28,7 @@ from dlkit_builtin.gan.game import Game, samples
 from dlkit_builtin.gan.networks import Discriminator, build
 from dlkit_builtin.gan.options import CganOptions, GanOptions
 from dlkit_builtin.gan.recipes import recipe
-from dlkit_builtin.gan.snapshots import PAIRS, Watch, kept
+from dlkit_builtin.gan.snapshots import PAIRS, Watch, comparable, kept, write_over_time
 
 if TYPE_CHECKING:
     from dlkit.data import ImageData
@@ -75,6 +76,7 @@ class Gan:
         recipe: how they are trained.
         conditions: what both are told of images; None: nothing.
         over_time: epoch → samples from the same noise, ``(n, C, H, W)``; only where training was just now.
+        course: a row of figures for each epoch; likewise.
     """
 
     def __init__(self, options: GanOptions, spec: DataSpec) -> None:
@@ -86,6 +88,7 @@ class Gan:
         self.options, self.spec = options, spec
         self.recipe = recipe(options, spec.height * spec.width)
         self.over_time: Mapping[int, Tensor] = {}
+        self.course: Sequence[Mapping[str, Any]] = ()
         told = options.condition if isinstance(options, CganOptions) else None
         self.conditions = None if told is None else Conditions(spec)
         self.generator, self.discriminator = build(
@@ -117,11 +120,12 @@ class Gan:
         steps = self._steps(len(data.train))
         shown = self.examples(PAIRS)
         told = None if shown is None or self.conditions is None else self.conditions(shown)
+        classes = shown.cpu() if shown is not None and self.spec.target == "classes" else None
         watch = Watch(
             lambda noise: samples(game.average.eval(), noise, told),
-            data.train.pixels(torch.arange(min(len(data.train), 64))),
+            comparable(data.train, classes),
             lambda: math.ceil(int(game.steps) / steps),
-            epochs, options.latent, runtime, run,
+            epochs, options.latent, runtime, run, classes,
         )  # fmt: skip
         runtime.fit(
             run,
@@ -136,6 +140,8 @@ class Gan:
         )
         self.generator, self.discriminator = game.average.eval(), game.discriminator.eval()
         self.over_time = kept(watch.folder, self.spec.width)
+        write_over_time(self.over_time, watch.folder / "over-time.gif")
+        self.course = [row for row in read_rows(run.path / "metrics.jsonl") if row.get("phase") == PHASE]
 
     def examples(self, count: int) -> Tensor | None:
         """Labels to ask for, the same ones each time, as ``decode`` takes them; None where it takes none."""
