@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlkit import errors, ranks
 from dlkit.errors import DlkitError, Interrupted, TrainingError, UsageError
-from dlkit.files import read_json, write_json, write_text
+from dlkit.files import read_json, user_path, write_json, write_text
 
 if TYPE_CHECKING:
     from torch.distributed.launcher.api import LaunchConfig
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 RESTARTS = 3
 """So often all processes are started again where one has died."""
+
+_LATEST = 50  # runs among which one is looked for that was begun just now
 
 JOB, CONFIG, RUN, SAVED, ERROR = "job.json", "config.toml", "run", "saved", "error.json"
 """The files in the folder of a launch."""
@@ -61,6 +64,21 @@ def as_launched(settings: Settings) -> Settings:
     beside = ranks.local_count()
     several = replace(settings.runtime, devices=beside, nodes=ranks.count() // beside)
     return replace(settings, runtime=several)
+
+
+def begun_before(settings: Settings) -> str | None:
+    """The run that these processes were training before the launcher started them again."""
+    from dlkit.run import Run
+    from dlkit.run.directory import list_runs
+
+    if ranks.launch() is None:
+        return None
+    runs = [Run(path) for path in list_runs(user_path(settings.run.runs))[-_LATEST:]]
+    begun = [run for run in runs if any(each.get("launch") == ranks.launch() for each in run.environments)]
+    unfinished = [
+        run for run in begun if run.status.get("status") != "finished" and run.technique == settings.card.name
+    ]
+    return str(unfinished[-1].path) if unfinished else None
 
 
 def launch(settings: Settings, display: Display, run: Run | None = None) -> Run:
@@ -113,7 +131,7 @@ def _config(options: RuntimeOptions, folder: Path) -> LaunchConfig:
         min_nodes=options.nodes,
         max_nodes=options.nodes,
         nproc_per_node=options.devices,
-        run_id="dlkit",
+        run_id=uuid.uuid4().hex,
         rdzv_backend="static" if alone else "c10d",
         rdzv_endpoint=f"127.0.0.1:{_free_port()}" if alone else str(options.rendezvous),
         rdzv_configs={"rank": 0} if alone else {},

@@ -25,6 +25,13 @@ def local_count() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if count() > 1 else 1
 
 
+def launch() -> str | None:
+    """The elastic launcher's name for this launch, the same after a restart; None where there is none."""
+    name = os.environ.get("TORCHELASTIC_RUN_ID")
+    # What torchrun calls a launch by default is no name; its process is its own.
+    return f"{os.uname().nodename}-{os.getppid()}" if name == "none" else name
+
+
 def restarts() -> int:
     """How often the launcher has started all of them again."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))

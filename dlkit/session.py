@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import nn
 
+from dlkit import ranks
 from dlkit.augment.training import for_training, warn_of_unused
 from dlkit.capabilities import capabilities_of
 from dlkit.data.describe import problems
@@ -20,7 +21,7 @@ from dlkit.data.resolve import source_of
 from dlkit.discovery import registry
 from dlkit.errors import DataError, DlkitError, Interrupted, UsageError
 from dlkit.files import write_json
-from dlkit.launch import as_launched, launch, wanted
+from dlkit.launch import as_launched, begun_before, launch, wanted
 from dlkit.loading import beside_own, load_for, load_training_data
 from dlkit.metrics import Metrics
 from dlkit.options import TrainOptions
@@ -66,14 +67,13 @@ def train(settings: Settings, display: Display, *, data: ImageData | None = None
         if wanted(settings.runtime):
             return launch(settings, display)
         processes = join()
-        before = processes.recall()
+        before = processes.first(lambda: begun_before(settings))
         if before is not None:
             return go_on(Run(Path(before)), settings, display, processes=processes, begun=begun)
         runtime = Runtime(settings.runtime, display, processes)
         data = load_training_data(settings, display) if data is None else data
         technique = build_technique(settings, data.spec, runtime)
         run = Run(Path(processes.first(lambda: _created(settings, data))))
-        processes.remember(str(run.path))
         begun(run)
         display.info(f"Run {run.path}")
         with run.locked() if processes.leads else nullcontext():
@@ -232,7 +232,11 @@ def _train_and_conclude(
     plugin = {"distribution": origin.distribution, "version": origin.version}
     if processes.leads:
         machine = describe_environment(
-            **plugin, threads=runtime.threads, device=str(runtime.device), processes=processes.count
+            **plugin,
+            threads=runtime.threads,
+            device=str(runtime.device),
+            processes=processes.count,
+            launch=ranks.launch(),
         )
         run.add_environment(machine)
         run.set_status("training")

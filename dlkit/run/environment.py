@@ -17,7 +17,7 @@ PACKAGES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn", "scikit-i
 
 
 def describe_environment(
-    *, distribution: str, version: str, threads: int, device: str, processes: int = 1
+    *, distribution: str, version: str, threads: int, device: str, processes: int = 1, launch: str | None = None
 ) -> dict[str, Any]:
     """One session's surroundings, as plain JSON.
 
@@ -27,6 +27,7 @@ def describe_environment(
         threads: CPU threads in use; results are bit-identical only for the same number.
         device: ``cpu``, ``cuda:0``…
         processes: how many train together.
+        launch: what started them, as it names itself.
     """
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -40,6 +41,7 @@ def describe_environment(
         "device": device,
         "device_name": _device_name(device),
         "processes": processes,
+        "launch": launch,
         "threads": threads,
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "git_commit": _git(["rev-parse", "HEAD"]),

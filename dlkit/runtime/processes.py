@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
-from itertools import count
 from typing import Any
 
 import torch
@@ -25,9 +24,6 @@ from dlkit.errors import LostProcess, UsageError
 
 _PATIENCE = timedelta(days=1)
 """The others wait while the first validates or writes; that one has died is noticed at once all the same."""
-
-
-_trainings = count()  # of this process, so that each finds its own run again
 
 
 class Processes:
@@ -46,7 +42,6 @@ class Processes:
         self.rank, self.count = rank, count
         self.leads = rank == 0
         self.shared = False
-        self._key = ""
 
     def share(self, rows: int) -> slice:
         """Which of so many rows are this process's."""
@@ -117,24 +112,6 @@ class Processes:
         self.alike([letters])
         return json.loads(letters.numpy().tobytes())
 
-    def recall(self) -> str | None:
-        """The run that these processes had begun before the launcher started them again."""
-        key = f"dlkit/run/{next(_trainings)}"
-        self._key = key
-
-        def look() -> str | None:
-            store = _store() if ranks.restarts() else None
-            return None if store is None or not store.check([key]) else store.get(key).decode()
-
-        found: str | None = self.first(look) if self.count > 1 else None
-        return found
-
-    def remember(self, run: str) -> None:
-        """Let them find it."""
-        store = _store() if self.count > 1 and self.leads else None
-        if store is not None:
-            store.set(self._key, run)
-
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Act alone while this lasts."""
@@ -160,25 +137,30 @@ def join() -> Processes:
 
 
 @cache
-def _store() -> Any:
-    """Where the elastic launcher keeps what outlives the processes; None where another one has started them."""
-    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
-        return None
-    from torch.distributed import TCPStore  # type: ignore[attr-defined]
-
-    return TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
-
-
-@cache
 def _connect() -> None:
     distributed = torch.distributed
     if not distributed.is_available():
         raise UsageError(f"PyTorch {torch.__version__} is installed without torch.distributed.", "Use --devices 1.")
     # Each message takes the way of its tensor: gradients on GPUs by NCCL, everything else by gloo.
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and distributed.is_nccl_available() else "gloo"
+    from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
+
+    served = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
     try:
-        distributed.init_process_group(backend, timeout=_PATIENCE)
-    except (RuntimeError, ValueError) as error:
+        server = TCPStore(
+            os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=ranks.rank() == 0 and not served
+        )
+        # The launcher of one machine goes on with the same store when it starts processes again, and what those that
+        # died wrote there is still there; among several machines each start has a store of its own.
+        attempt = ranks.restarts() if ranks.local_count() == ranks.count() else 0
+        distributed.init_process_group(
+            backend,
+            store=PrefixStore(f"dlkit/{attempt}", server),
+            rank=ranks.rank(),
+            world_size=ranks.count(),
+            timeout=_PATIENCE,
+        )
+    except (RuntimeError, ValueError, KeyError) as error:
         raise LostProcess(f"The processes that train together cannot find one another: {error}") from error
 
 

@@ -113,7 +113,8 @@ def processes_of(tree: Tree) -> int:
 
 def _row(states: Tensor, rank: int) -> Tensor:
     """A process's own state, or the first one's where fewer were captured."""
-    return states if states.ndim == 1 else states[rank if rank < len(states) else 0]
+    # A copy: PyTorch reads a state from the beginning of its storage, whichever row it is.
+    return states if states.ndim == 1 else states[rank if rank < len(states) else 0].clone()
 
 
 def _match_strides(optimizer: Optimizer) -> None:
