@@ -86,7 +86,7 @@ class Watch:
             of = "" if self.classes is None else " of a class"
             self.runtime.warn(
                 f"Epoch {self.epoch()}: samples{of} differ from each other by {share:.0%} of what genuine images do: "
-                "the generator may have collapsed. Another --loss, --diffaug color,translation or a lower --lr may help."
+                "the generator may have collapsed. Another --loss, --diffaug color,translation or lower --lr may help."
             )
         return {"diversity": share}
 
