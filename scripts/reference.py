@@ -16,7 +16,9 @@ os.environ["DLKIT_NO_PLUGINS"] = "1"  # the reference is about what dlkit ships
 
 import click
 
+from dlkit.augment.cards import augmenters
 from dlkit.card import Card
+from dlkit.cli.augmenter_listing import described
 from dlkit.cli.main import VERBS, cli
 from dlkit.discovery import registry
 from dlkit.options.coerce import bounds, metavar, to_text
@@ -47,6 +49,13 @@ def _lines() -> Iterator[str]:
     yield "## Techniques"
     for name, registered in registry().techniques.items():
         yield from _technique(name, registered.card)
+    yield ""
+    yield "## Augmenters"
+    yield ""
+    yield "What `--augment` names, with its parameters in order; [Augmentation](augmentation.md) says how."
+    families = dict.fromkeys(card.family for card in augmenters().values())
+    for family in families:
+        yield from _family(family)
 
 
 def _command(command: click.Command, path: str) -> Iterator[str]:
@@ -83,6 +92,19 @@ def _technique(name: str, card: Card) -> Iterator[str]:
         yield "| option | default | what it is |"
         yield "| --- | --- | --- |"
         yield from (_row(option) for option in options)
+
+
+def _family(family: str) -> Iterator[str]:
+    yield ""
+    yield f"### {family.capitalize()}"
+    yield ""
+    yield "| augmenter | what it does | parameters |"
+    yield "| --- | --- | --- |"
+    for card in augmenters().values():
+        if card.family == family:
+            parameters = "<br>".join(f"`{each.name}`: {described(each)}" for each in card.parameters)
+            chance = "" if card.probability == 1 else f" Of {100 * card.probability:g} % of the images by default."
+            yield f"| `{card.name}` | {card.summary}{chance} | {parameters} |"
 
 
 def _row(option: Option) -> str:

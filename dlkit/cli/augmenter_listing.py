@@ -42,7 +42,7 @@ def describe_augmenter(name: str, as_json: bool) -> None:
     formatter.write(f"  --augment {card.usage}[@PROBABILITY]\n")
     if card.parameters:
         with formatter.section("Parameters, in order"):
-            formatter.write_dl([(parameter.name, _described(parameter)) for parameter in card.parameters])
+            formatter.write_dl([(parameter.name, described(parameter)) for parameter in card.parameters])
     with formatter.section("Facts"):
         formatter.write_dl(_rows(card))
     if card.sources:
@@ -51,7 +51,8 @@ def describe_augmenter(name: str, as_json: bool) -> None:
     click.echo(formatter.getvalue(), nl=False)
 
 
-def _described(parameter: Parameter) -> str:
+def described(parameter: Parameter) -> str:
+    """A parameter in a sentence or two."""
     default = parameter.default if isinstance(parameter.default, str) else shortest(parameter.default)
     takes = f"{parameter.expectation}{f', {parameter.unit}' if parameter.unit else ''}"
     notes = [f"default: {default}"] if default else []
