@@ -38,8 +38,8 @@ TECHNIQUES = {
     "autoencoder": ["--denoise", "--dropout", "0.1", "--epochs", "30", *COMMON],
     "gan": ["--net", "mlp", "--features", "pixels", "--epochs", "8", *COMMON],
     "stacked": ["--layers", "40,30", "--pretrain-epochs", "8", "--head-epochs", "4", "--epochs", "8", *COMMON],
-    "features": ["--backbone", "resnet10t", "--random-init", "--image-size", "32", "--classifier", "linear-svm",
-                 "--search", "--param", "C=0.1|1", "--data", "digits", "--threads", "1", "--quiet"],
+    "features": ["--backbone", "resnet10t", "--random-init", "--image-size", "32", "--classifier", "ridge",
+                 "--data", "digits", "--threads", "1", "--quiet"],
     "decomposition": ["--method", "nmf", "--code", "24", "--data", "digits", "--threads", "1", "--quiet"],
 }  # fmt: skip
 STAGES = ("training", "writing", "report", "export")
@@ -72,12 +72,18 @@ def made(run: Path) -> dict[str, Any]:
         "evaluation": [metric for metric in evaluation["metrics"] if metric["unit"] != "s"],
         "tables": evaluation["tables"],
         "weights": hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest(),
-        "state": {key: value for key, value in state.items() if key not in TIMES},
+        "state": _timeless(state),
         "export": [hashlib.sha256(path.read_bytes()).hexdigest() for path in run.glob("exports/*.onnx")],
         "checkpoints": {
             path.parent.name: _learned(path) for path in sorted(run.glob("checkpoints/*/last.safetensors"))
         },
     }
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _timeless(item) for key, item in value.items() if key not in TIMES}
+    return value
 
 
 def _learned(path: Path) -> str:

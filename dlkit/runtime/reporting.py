@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dlkit.errors import Interrupted, TrainingError, UsageError
 from dlkit.report.figures import clean
 from dlkit.runtime.phase import RunLike
-from dlkit.runtime.update import MEMORY_ADVICE, out_of_memory
+from dlkit.shortage import MEMORY_ADVICE, out_of_memory
 
 if TYPE_CHECKING:
     from dlkit.data import Split

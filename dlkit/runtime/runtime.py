@@ -20,7 +20,7 @@ from dlkit.runtime.fit import Fit
 from dlkit.runtime.optimizers import Parameters, make_optimizer
 from dlkit.runtime.phase import FitResult, RunLike
 from dlkit.runtime.processes import Processes
-from dlkit.runtime.update import LossFunction, Updater
+from dlkit.runtime.update import LossFunction, Updater, in_parts
 
 if TYPE_CHECKING:
     from dlkit.data import Split
@@ -115,6 +115,8 @@ class Runtime:
     def collect(self, function: Callable[[Tensor], Tensor], split: Split, batch_size: int = 250) -> Tensor:
         """What a function of pixels ``(B, C, H, W)`` gives for all images of a split, in order and without gradients.
 
+        Where memory does not suffice for a batch it is done in smaller parts: nothing of an image may depend on others.
+
         Returns:
             ``(N, …)`` float32 on the CPU. Of no images it is what the function gives for none.
 
@@ -123,7 +125,7 @@ class Runtime:
         """
         cuts = cut(len(split), batch_size) or [(0, 0)]
         with self.inference():
-            return torch.cat([function(batch.images).float().cpu() for batch in self.feed(split).batches(None, cuts)])
+            return torch.cat([in_parts(function, batch.images) for batch in self.feed(split).batches(None, cuts)])
 
     @contextmanager
     def inference(self) -> Iterator[None]:

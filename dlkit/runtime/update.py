@@ -12,11 +12,9 @@ from torch.optim import Optimizer
 
 from dlkit.errors import TrainingError
 from dlkit.runtime.processes import Processes
+from dlkit.shortage import MEMORY_ADVICE, out_of_memory
 
 LossFunction = Callable[..., Tensor | Mapping[str, Tensor]]
-
-MEMORY_ADVICE = "Use a smaller --batch-size, --precision bf16, a smaller network or smaller images."
-_MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory")
 
 
 class Updater:
@@ -173,9 +171,13 @@ def _count(tensors: Sequence[Tensor | None]) -> int:
     return sizes.pop()
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Whether this is a device's or the machine's way to say that memory does not suffice."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(error).lower()
-    return any(words in text for words in _MEMORY_WORDS)
+def in_parts(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """``function(images)`` float32 on the CPU; halves of the images at a time, and so on, where memory is short."""
+    try:
+        return function(images).float().cpu()
+    except (RuntimeError, MemoryError) as error:
+        if len(images) < 2 or not out_of_memory(error):
+            raise
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return torch.cat([in_parts(function, part) for part in images.split(-(-len(images) // 2))])
