@@ -177,13 +177,21 @@ def between_draws(
     return Morph(decoder, codes, steps)
 
 
-def write_gif(images: Tensor, target: Path) -> None:
-    """Images ``(N, C, H, W)`` as an endless GIF: forth, and back again without showing the ends twice."""
+def write_gif(images: Tensor, target: Path, *, frame: int = _FRAME, back: bool = True) -> None:
+    """Images ``(N, C, H, W)`` as an endless GIF: forth, and back again without showing the ends twice.
+
+    Args:
+        images: pixels; small ones are enlarged by whole factors.
+        target: the file.
+        frame: milliseconds that each is shown, and the ends at least eight times a path's.
+        back: or else it begins again after the last.
+    """
     pixels = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
     factor = max(1, math.ceil(_SIDE / max(pixels.shape[1:3])))
     frames = [_enlarged(each, factor) for each in pixels]
-    frames += frames[-2:0:-1]
-    times = [_END if place in (0, len(images) - 1) else _FRAME for place in range(len(frames))]
+    frames += frames[-2:0:-1] if back else []
+    ends = (0, len(images) - 1)
+    times = [max(_END, frame) if place in ends else frame for place in range(len(frames))]
     with atomic_path(target) as temporary:
         frames[0].save(temporary, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=0)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from dlkit.judging.distances import nearest
 from dlkit.judging.verdict import generated
 from dlkit.report import Picture, plots
+from dlkit_builtin.gan.course import course
 
 if TYPE_CHECKING:
     from dlkit.data import ImageData
@@ -20,23 +21,44 @@ if TYPE_CHECKING:
 ROWS, COLUMNS = 6, 12
 _STEPS = 10
 _GALLERY = 10_000
+CLASSES = 20
 
 
 def pictures(technique: Gan, data: ImageData, runtime: Runtime) -> Iterator[Picture]:
-    """Samples, samples over time, a walk through the noise, the nearest training images."""
+    """Samples, by class where they can be asked for, samples over time, the game's course, a walk through the noise,
+    copies."""
     images = generated(technique.generate, ROWS * COLUMNS, runtime, "pictures")
     caption = "New images from noise, not chosen. Look for several alike: a sign of collapse."
     yield Picture("generated", "Generated images", caption, plots.image_grid(torch.split(images, COLUMNS), [""] * ROWS))
+    if technique.conditions is not None and technique.spec.target == "classes":
+        yield _classes(technique, runtime)
     over_time = technique.over_time
     if over_time:
-        caption = "The same noise at moments of training; each row is an epoch."
+        caption = "The same noise at moments of training; each row is an epoch. samples/over-time.gif shows it moving."
         names = [f"epoch {epoch}" for epoch in over_time]
         yield Picture("over-time", "Over time", caption, plots.image_grid(list(over_time.values()), names))
+    if len(technique.course) > 1:
+        caption = (
+            "Means over epochs. Healthy: both losses go on fighting, and D(x) stays above D(G(z)) by a little. D has "
+            "won where they part for good; it has lost where they are the same."
+        )
+        yield Picture("game", "The game", caption, course(technique.course))
     walks = [walk(technique, runtime, number) for number in range(4)]
     caption = "Noise changes smoothly from left to right. Jumps are a sign of learning by heart."
     yield Picture("walk", "A walk through the noise", caption, plots.image_grid(walks, [""] * len(walks)))
     if len(data.train):
-        yield _nearest(images[:COLUMNS], data, runtime)
+        yield _nearest(images, data, runtime)
+
+
+def _classes(technique: Gan, runtime: Runtime) -> Picture:
+    """A row for each class, at most :data:`CLASSES`; the noise is that of the column."""
+    names = technique.spec.classes[:CLASSES]
+    noise = technique.draw(COLUMNS, runtime.generator("classes"))
+    with runtime.inference():
+        labels = [torch.full((COLUMNS,), each, device=runtime.device) for each in range(len(names))]
+        rows = [technique.decode(noise, label).float().cpu() for label in labels]
+    caption = "Generated images of each class, not chosen. Images of a column are made of the same noise."
+    return Picture("classes", "By class", caption, plots.image_grid(rows, names))
 
 
 def walk(technique: Gan, runtime: Runtime, number: int) -> Tensor:
@@ -53,9 +75,14 @@ def walk(technique: Gan, runtime: Runtime, number: int) -> Tensor:
 
 
 def _nearest(images: Tensor, data: ImageData, runtime: Runtime) -> Picture:
+    """Those of the generated images that are nearest to a training image, above it."""
     chosen = torch.randperm(len(data.train), generator=runtime.generator("gallery", device="cpu"))[:_GALLERY]
     gallery = data.train.pixels(chosen)
-    places, _ = nearest(images.flatten(1).double().numpy(), gallery.flatten(1).double().numpy())
-    rows = [images, gallery[torch.from_numpy(places)]]
-    caption = "Generated images above the training images nearest in pixels. Equal pairs are copies."
+    places, distances = nearest(images.flatten(1).double().numpy(), gallery.flatten(1).double().numpy())
+    order = torch.from_numpy(distances).argsort(stable=True)[:COLUMNS]
+    rows = [images[order], gallery[torch.from_numpy(places)[order]]]
+    caption = (
+        f"The {len(order)} of {len(images)} generated images that are nearest to a training image in pixels, above it. "
+        "Equal pairs are copies; how many there are is counted among the figures."
+    )
     return Picture("nearest", "Nearest training images", caption, plots.image_grid(rows, ["generated", "training"]))

@@ -1,0 +1,63 @@
+"""What a training is shown by: samples over time as a GIF, the game's course, copies first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from dlkit_builtin.gan.course import course
+from dlkit_builtin.gan.options import CganOptions, GanOptions
+from dlkit_builtin.gan.pictures import pictures
+from dlkit_builtin.gan.snapshots import write_over_time
+from PIL import Image, ImageSequence
+
+import dlkit
+from dlkit.cli.main import main
+
+
+def test_a_frame_for_each_moment(tmp_path: Path) -> None:
+    moments = {epoch: torch.full((16, 3, 5, 7), level) for epoch, level in ((1, 0.0), (4, 0.5), (9, 1.0))}
+    write_over_time(moments, tmp_path / "time.gif")
+    with Image.open(tmp_path / "time.gif") as gif:
+        frames = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(gif)]
+        assert gif.info["loop"] == 0
+    assert [round(float(frame.mean()) / 255, 2) for frame in frames] == [0.0, 0.5, 1.0]
+    assert frames[0].shape[1] / frames[0].shape[0] == 7 / 5
+    write_over_time({}, tmp_path / "none.gif")
+    assert not (tmp_path / "none.gif").exists()
+
+
+def test_the_course_shows_what_was_recorded() -> None:
+    rows: list[dict[str, Any]] = [
+        {"epoch": epoch, "train_discriminator_loss": 1.0, "train_generator_loss": 0.5 * epoch, "train_d_genuine": 0.1,
+         "train_d_generated": "nan", "val_diversity": 0.9}
+        for epoch in (1, 2, 3)
+    ]  # fmt: skip
+    losses, outputs, diversity = course(rows).axes
+    lines = {line.get_label(): list(line.get_ydata()) for line in (*losses.lines, *outputs.lines, *diversity.lines)}
+    assert lines["generator"] == [0.5, 1.0, 1.5]
+    assert lines["discriminator"] == [1, 1, 1]
+    assert lines["samples"] == [0.9] * 3
+    assert np.isnan(lines["D(G(z)), generated"]).all()
+
+
+@pytest.mark.parametrize("name", ["gan", "cgan"])
+def test_the_pictures_of_a_run(name: str, shapes_npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [name, "--data", str(shapes_npz), "--net", "mlp", "--width", "4", "--latent", "3", "--epochs", "3"]
+    shown: list[Any] = []
+
+    def recorded(technique: Any, data: Any, runtime: Any) -> list[Any]:
+        shown.extend(pictures(technique, data, runtime))
+        return []
+
+    monkeypatch.setattr("dlkit_builtin.gan.pictures.pictures", recorded)
+    assert main([*words, "--threads", "1", "--quiet", "--features", "pixels", "--runs", str(tmp_path)]) == 0
+    expected = ["generated", *(["classes"] if name == "cgan" else []), "over-time", "game", "walk", "nearest"]
+    assert [picture.name for picture in shown] == expected
+    run = dlkit.load("latest", runs=tmp_path).run
+    with Image.open(run.path / "samples" / "over-time.gif") as gif:
+        assert gif.n_frames == 3
+    assert isinstance(run.settings.options, CganOptions if name == "cgan" else GanOptions)
