@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from dlkit.runtime.processes import Processes
 from dlkit_builtin.boltzmann.machine import Machine
 from dlkit_builtin.boltzmann.options import DivergenceOptions
 from dlkit_builtin.boltzmann.products import Products
@@ -35,11 +36,14 @@ class Draws:
 
     PyTorch draws 64 bits on a CPU in hardly more time than the 24 of a uniform number, of which an update needs
     more than a thousand for each image. With 16 a probability is off by at most 2⁻¹⁶.
+
+    Where processes share the rows, each draws for all of them, and takes its own.
     """
 
-    def __init__(self, count: int, size: int, device: torch.device) -> None:
-        self.on_cpu = device.type == "cpu"
-        self.uniform = torch.empty(count, size, device=device)
+    def __init__(self, count: int, size: int, device: torch.device, rows: slice = slice(None)) -> None:
+        self.on_cpu, self.rows = device.type == "cpu", rows
+        self.all = torch.empty(count, size, device=device)
+        self.uniform = self.all[rows]
         words = torch.empty(-(-count * size // 4), dtype=torch.int64, device=device)
         self.words, self.bits = words, words.view(torch.int16)[: count * size].view(count, size)
 
@@ -47,24 +51,33 @@ class Draws:
         """0 or 1 into ``out``, which may be ``probabilities`` itself."""
         if self.on_cpu:
             self.words.random_(-(2**63), None, generator=generator)
-            self.uniform.copy_(self.bits)  # −2¹⁵ … 2¹⁵ − 1
+            self.uniform.copy_(self.bits[self.rows])  # −2¹⁵ … 2¹⁵ − 1
             torch.sub(probabilities, self.uniform, alpha=2.0**-16, out=out).gt_(0.5)
         else:
-            self.uniform.uniform_(generator=generator)
+            self.all.uniform_(generator=generator)
             torch.lt(self.uniform, probabilities, out=out)
+
+    def add_normal(self, mean: Tensor, generator: Generator, out: Tensor) -> None:
+        """``mean`` and standard normal numbers into ``out``."""
+        torch.add(mean, self.all.normal_(generator=generator)[self.rows], out=out)
 
 
 @dataclass
 class Workspace:
-    """Buffers for ``count`` images and as many chains as there are.
+    """Buffers for this process's ``count`` images and its chains.
 
     Attributes:
+        whole: images of the batch, over how many chains in all.
+        rows, chain_rows: which of them are this process's.
         visible, hidden: v⁺ above v⁻, h⁺ above ∓h⁻: ``(count + chains, V)`` and ``(…, H)``.
         mean: E[v | h] of the chains.
         states: drawn h of the chains.
+        divided: whether other processes have the other rows.
     """
 
-    count: int
+    whole: tuple[int, int]
+    rows: slice
+    chain_rows: slice
     visible: Tensor
     hidden: Tensor
     mean: Tensor
@@ -72,15 +85,17 @@ class Workspace:
     data_draws: Draws
     visible_draws: Draws
     hidden_draws: Draws
+    divided: bool
 
     def __post_init__(self) -> None:
-        chains, count = len(self.mean), self.count
+        chains, count = len(self.mean), self.rows.stop - self.rows.start
+        self.balance = -self.whole[0] / self.whole[1]  # chains weigh as much as the data
         self.v_data, self.v_model = self.visible[:count], self.visible[count:]
         self.h_data, self.h_model = self.hidden[:count], self.hidden[count:]
         self.hidden_t = self.hidden.t()
         weights = self.hidden.new_ones(count + chains)
         self.ones = weights.clone()
-        weights[count:] = -count / chains
+        weights[count:] = self.balance
         self.signs = weights
 
 
@@ -92,11 +107,18 @@ class ContrastiveDivergence:
         options: k, chains, momentum, weight decay, sparsity.
         generator: of the chains' start.
         precision: of the matrix products, ``fp32`` or ``bf16``.
+        processes: those that share the rows of a batch, and the chains.
     """
 
     def __init__(
-        self, machine: Machine, options: DivergenceOptions, generator: Generator, precision: str = "fp32"
+        self,
+        machine: Machine,
+        options: DivergenceOptions,
+        generator: Generator,
+        precision: str = "fp32",
+        processes: Processes | None = None,
     ) -> None:
+        self.processes = processes or Processes()
         self.machine, self.options = machine, options
         self.weight = machine.weight.detach()
         self.products = Products(self.weight, precision)
@@ -120,6 +142,7 @@ class ContrastiveDivergence:
             reconstruct nothing, ``activity``: the mean of p(h = 1 | v).
         """
         space = self.workspaces.get(len(visible)) or self._workspace(len(visible))
+        visible = visible[space.rows]
         self.products.begin()
         if self.machine.gaussian:
             space.v_data.copy_(visible)
@@ -128,9 +151,11 @@ class ContrastiveDivergence:
         self._up(space.v_data, space.h_data)
         figures = self._negative(space, visible, generator)
         # ∓: so that the one product below subtracts, and weighs the chains to as much as the data
-        space.h_model.mul_(-space.count / len(space.mean))
+        space.h_model.mul_(space.balance)
         if self.options.sparsity is not None:
             self._sparsen(space, self.options.sparsity)
+        if space.divided:
+            return self._apply_together(space, rate, figures)
         self._apply(space, rate)
         return figures
 
@@ -139,7 +164,7 @@ class ContrastiveDivergence:
         chains = self.state.get("chains")
         if chains is None:
             space.hidden_draws.toss(space.h_data, generator, space.states)
-        states = space.states if chains is None else chains
+        states = space.states if chains is None else chains[space.chain_rows]
         figures: Mapping[str, Tensor] = {}
         for step in range(self.options.cd):
             if step:
@@ -156,7 +181,9 @@ class ContrastiveDivergence:
             self._draw_visible(space, generator)
             self._up(space.v_model, space.h_model)
         if chains is not None:
-            space.hidden_draws.toss(space.h_model, generator, chains)
+            space.hidden_draws.toss(space.h_model, generator, states)
+            if space.divided:
+                chains.copy_(self.processes.whole(states, len(chains)))
         return figures
 
     def _up(self, visible: Tensor, out: Tensor) -> None:
@@ -164,17 +191,21 @@ class ContrastiveDivergence:
 
     def _draw_visible(self, space: Workspace, generator: Generator) -> None:
         if self.machine.gaussian:
-            space.v_model.normal_(generator=generator).add_(space.mean)
+            space.visible_draws.add_normal(space.mean, generator, space.v_model)
         else:
             space.visible_draws.toss(space.mean, generator, space.v_model)
 
     def _sparsen(self, space: Workspace, target: float) -> None:
         activity = self.state["activity"]
-        activity.lerp_(space.h_data.mean(0), 1 - ACTIVITY_DECAY)
+        mean = space.h_data.mean(0)
+        if space.divided:
+            mean.mul_(len(space.h_data) / space.whole[0])
+            self.processes.total([mean])
+        activity.lerp_(mean, 1 - ACTIVITY_DECAY)
         space.h_data.add_(target - activity, alpha=self.options.sparsity_cost)
 
     def _apply(self, space: Workspace, rate: float) -> None:
-        scale, momentum, decay = 1 / space.count, self.options.momentum, self.options.weight_decay
+        scale, momentum, decay = 1 / space.whole[0], self.options.momentum, self.options.weight_decay
         add_outer = self.products.add_outer
         if momentum == 0:
             add_outer(self.weight, space.hidden, space.visible, beta=1 - rate * decay, alpha=rate * scale)
@@ -193,19 +224,45 @@ class ContrastiveDivergence:
         )
         self.visible_bias.add_(velocity, alpha=rate)
 
+    def _apply_together(self, space: Workspace, rate: float, figures: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The same with D from all processes' rows; the figures of all rows."""
+        scale, momentum, decay = 1 / space.whole[0], self.options.momentum, self.options.weight_decay
+        gradient = torch.zeros_like(self.weight)
+        self.products.add_outer(gradient, space.hidden, space.visible, beta=1, alpha=scale)
+        of_hidden = torch.mv(space.hidden_t, space.ones) * scale
+        of_visible = torch.mv(space.visible.t(), space.signs) * scale
+        figures = {name: value * (len(space.h_data) * scale) for name, value in figures.items()}
+        self.processes.total([gradient, of_hidden, of_visible, *figures.values()])
+        if momentum == 0:
+            self.weight.mul_(1 - rate * decay)
+        for name, change in (("weight", gradient), ("hidden_bias", of_hidden), ("visible_bias", of_visible)):
+            if momentum > 0:
+                change = self.state[f"{name}_velocity"].mul_(momentum).add_(change)
+                if decay > 0 and name == "weight":
+                    change.add_(self.weight, alpha=-decay)
+            getattr(self, name).add_(change, alpha=rate)
+        return figures
+
     def _workspace(self, count: int) -> Workspace:
         """For batches of ``count``; there are two sizes of batch at most."""
         hidden, visible = self.weight.shape
         chains, device = self.options.persistent or count, self.weight.device
-        rows = {size: torch.empty(count + chains, size, device=device) for size in {hidden, visible}}
+        # Too few rows to go round: each process computes them all.
+        sharing = self.processes if min(count, chains) >= self.processes.count else Processes()
+        mine, chained = sharing.share(count), sharing.share(chains)
+        own, running = mine.stop - mine.start, chained.stop - chained.start
+        rows = {size: torch.empty(own + running, size, device=device) for size in {hidden, visible}}
         self.workspaces[count] = space = Workspace(
-            count,
+            (count, chains),
+            mine,
+            chained,
             rows[visible],
             rows[hidden] if hidden != visible else torch.empty_like(rows[visible]),
-            torch.empty(chains, visible, device=device),
-            torch.empty(chains, hidden, device=device),
-            Draws(count, visible, device),
-            Draws(chains, visible, device),
-            Draws(chains, hidden, device),
+            torch.empty(running, visible, device=device),
+            torch.empty(running, hidden, device=device),
+            Draws(count, visible, device, mine),
+            Draws(chains, visible, device, chained),
+            Draws(chains, hidden, device, chained),
+            sharing.count > 1,
         )
         return space

@@ -58,7 +58,9 @@ def learn(
     """
     machine.start_from(*statistics(inputs, prepare, runtime), len(inputs))
     share = GAUSSIAN_RATE if machine.gaussian else 1.0
-    divergence = ContrastiveDivergence(machine, options, runtime.generator("chains", phase), runtime.precision)
+    divergence = ContrastiveDivergence(
+        machine, options, runtime.generator("chains", phase), runtime.precision, runtime.processes
+    )
 
     def step(batch: Batch) -> Mapping[str, Tensor]:
         with torch.no_grad():
