@@ -92,6 +92,7 @@ class Model:
         label: str | int | None = None,
         seed: int | None = None,
         truncation: float | None = None,
+        values: Mapping[str, float] | None = None,
     ) -> Tensor:
         """New images ``(count, C, H, W)``: those of `dlkit generate`.
 
@@ -100,16 +101,19 @@ class Model:
             label: their class, by name or number; asked only of techniques that were told classes.
             seed: of all draws; by default the run's own.
             truncation: no number of the noise lies beyond ± this; of techniques that draw noise.
+            values: label or number → what it is to be; asked only of techniques that were told such.
 
         Raises:
-            UsageError: the technique does not generate, or takes no class, or there is no such class.
+            UsageError: the technique does not generate, or takes no class, or there is no such class, label or number.
         """
         import dataclasses
 
-        from dlkit.generation import Generating
+        from dlkit.generation import Generating, values_of
 
         options = self._options if seed is None else dataclasses.replace(self._options, seed=seed)
-        generating = Generating(self.run, self._display, Runtime(options, self._display), truncation=truncation)
+        wanted = None if values is None else values_of(self.run, {name: str(each) for name, each in values.items()})
+        runtime = Runtime(options, self._display)
+        generating = Generating(self.run, self._display, runtime, truncation=truncation, values=wanted)
         return generating.images(count, None if label is None else generating.label(str(label)))
 
     def morph(

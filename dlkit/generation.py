@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,7 @@ class Generating:
         display: where progress is shown.
         runtime: its seed is that of the images; by default one with the run's options.
         truncation: beyond it no number of a latent lies, see :func:`truncated`.
+        values: place of a label or number → what it is to be, of runs that were told such; see :func:`values_of`.
 
     Raises:
         UsageError: it does not generate; it draws no latents that could be truncated.
@@ -53,12 +55,18 @@ class Generating:
     """
 
     def __init__(
-        self, run: Run, display: Display, runtime: Runtime | None = None, *, truncation: float | None = None
+        self,
+        run: Run,
+        display: Display,
+        runtime: Runtime | None = None,
+        *,
+        truncation: float | None = None,
+        values: Mapping[int, float] | None = None,
     ) -> None:
         require(run, "generate")
         if truncation is not None:
             require(run, "draw")
-        self.run, self.truncation = run, truncation
+        self.run, self.truncation, self.values = run, truncation, values or {}
         self.runtime = runtime or Runtime(run.settings.runtime, display)
         self.technique: Any = ready(run, self.runtime)
         self.conditions = "condition" in capabilities_of(run) and len(run.spec.classes) > 0
@@ -116,8 +124,12 @@ class Generating:
             return torch.full((CHUNK,), label)
         generator = self.runtime.generator("generated classes", number, device="cpu")
         if not self.by_class:
-            able = isinstance(self.technique, DrawsLabels)
-            return self.technique.draw_labels(CHUNK, generator).float().cpu() if able else None
+            if not isinstance(self.technique, DrawsLabels):
+                return None
+            drawn = self.technique.draw_labels(CHUNK, generator).float().cpu()
+            for place, value in self.values.items():
+                drawn[:, place] = value
+            return drawn
         counts = self.run.spec.class_counts.get("train") or (1,) * len(self.run.spec.classes)
         return torch.multinomial(
             torch.tensor(counts, dtype=torch.float64), CHUNK, replacement=True, generator=generator
@@ -141,6 +153,38 @@ def class_of(run: Run, text: str) -> int:
         f"There is no class {text!r}; there are {', '.join(classes[:20])}{', …' if len(classes) > 20 else ''}.",
         did_you_mean(text, classes),
     )
+
+
+def values_of(run: Run, texts: Mapping[str, str]) -> dict[int, float]:
+    """The places of labels or numbers that people name, and what they are to be.
+
+    Args:
+        run: of a technique that was told them.
+        texts: name → a number; for labels 1 where an image is to have it, else 0.
+
+    Raises:
+        UsageError: there is none of that name, the value does not fit, or the technique was told no such thing.
+    """
+    names, target = run.spec.classes, run.spec.target
+    if "condition" not in capabilities_of(run) or target == "classes":
+        hint = "Its classes are asked for with --class." if target == "classes" else who("generate", "condition")
+        raise UsageError(f"{run.name} was told no labels or numbers that could be asked for.", hint)
+    found = {}
+    for name, text in texts.items():
+        if name not in names:
+            few = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+            raise UsageError(
+                f"There is no {name!r} that could be asked for; there are {few}.", did_you_mean(name, names)
+            )
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value) or (target == "multi-label" and value not in (0, 1)):
+            expected = "0 or 1" if target == "multi-label" else "a number"
+            raise UsageError(f"{name}={text}: expected {expected}.")
+        found[names.index(name)] = value
+    return found
 
 
 def truncated(latents: Tensor, limit: float) -> Tensor:

@@ -65,6 +65,8 @@ def decode(
 @click.option("--class", "class_", metavar="NAME", help="Of this class, by its name or number; of techniques that "
               "were told the classes.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of the draws; by default the run's own.")
+@click.option("--with", "wanted", multiple=True, metavar="NAME=VALUE", help="With this label (1; 0: without) or this "
+              "number; of techniques that were told such. Again for several; the others are drawn.")  # fmt: skip
 @click.option("--truncation", type=click.FloatRange(min=0, min_open=True), metavar="T", help="No number of the noise "
               "beyond ±T (1 for instance): better images, and more alike; of techniques that draw noise.")  # fmt: skip
 @click.option("--out", metavar="DIR", help="A new folder; by default in the run's folder generated/.")
@@ -76,6 +78,7 @@ def generate(
     count: int,
     class_: str | None,
     seed: int | None,
+    wanted: tuple[str, ...],
     truncation: float | None,
     out: str | None,
     device: str | None,
@@ -87,17 +90,25 @@ def generate(
     The same seed gives the same images, and the first ten of 64 are those of -n 10.
     """
     folder = None if out is None else new_folder(out)
-    from dlkit.generation import Generating, write_generated
+    from dlkit.generation import Generating, values_of, write_generated
 
     display = make_display(quiet, as_json)
     opened_run = opened(run, runs)
     runtime = make_runtime(opened_run, device, display, seed)
-    generating = Generating(opened_run, display, runtime, truncation=truncation)
+    values = values_of(opened_run, dict(_pair(text) for text in wanted)) if wanted else None
+    generating = Generating(opened_run, display, runtime, truncation=truncation, values=values)
     label = None if class_ is None else generating.label(class_)
     told = write_generated(generating, count, label, folder)
     display.text(f"Wrote {told['images']:,} images to {told['folder']}")
     display.text(f"Sheet: {told['sheet']}")
     display.result({"run": opened_run.path, **told})
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.rpartition("=")
+    if not equals:
+        raise UsageError(f"--with {text!r} is not NAME=VALUE.", "For example: --with smiling=1")
+    return name, value
 
 
 @click.command("morph")

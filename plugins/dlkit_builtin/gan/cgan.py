@@ -8,7 +8,8 @@ How D hears y is in :mod:`.heads`, what y is in :mod:`.conditions`; all else is 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from torch import Generator, Tensor, nn
@@ -23,6 +24,7 @@ from dlkit_builtin.gan.technique import Gan
 
 if TYPE_CHECKING:
     from dlkit.data import ImageData
+    from dlkit.report import Picture
     from dlkit.run import Run
     from dlkit.runtime import Runtime
 
@@ -102,6 +104,12 @@ class Cgan(Gan):
         rows, tables = judge_classes(self.generate, data, runtime, self.options)
         asked = judge_conditions(self.generate, data, runtime, self.options)
         return Metrics((*found.rows, *rows, *asked), (*found.tables, *tables))
+
+    def pictures(self, data: ImageData, runtime: Runtime) -> Iterable[Picture]:
+        """As :class:`Gan`, and what becomes of what it is told; see :mod:`.told_pictures`."""
+        from dlkit_builtin.gan.told_pictures import told_pictures
+
+        return chain([told_pictures(self, runtime)], super().pictures(data, runtime))
 
     def outputs(self) -> Mapping[str, OutputKind]:
         """The discriminator's features."""
