@@ -79,12 +79,26 @@ def from_hub(repository: str, filename: str | None = None) -> Path:
         try:
             within(patience(), lambda url=url: hf.get_hf_file_metadata(url, timeout=patience()))  # type: ignore[misc]
             fetched = hf.hf_hub_download(name, candidate, revision=revision or None, cache_dir=constants.HF_HUB_CACHE)
-            return Path(fetched)
+            return _checked(Path(fetched))
         except errors.EntryNotFoundError:
             continue
         except Exception as error:  # the libraries below (hub, HTTP, TLS) share no base class
             raise _unavailable(repository, _reason(error)) from error
     raise _unavailable(repository, f"{constants.ENDPOINT} has no {' or '.join(_FILES)} of it")
+
+
+def _checked(path: Path) -> Path:
+    """The file, if it is what the hub calls it: large files are known by their SHA-256, which nobody else checks.
+
+    Raises:
+        ValueError: it is not; the cache has it no longer.
+    """
+    blob = path.resolve()
+    if re.fullmatch("[0-9a-f]{64}", blob.name) and _digest(blob) != blob.name:
+        path.unlink()
+        blob.unlink(missing_ok=True)
+        raise ValueError("what came is another file: its SHA-256 is not the one that the hub names")
+    return path
 
 
 def _reason(error: Exception) -> str:

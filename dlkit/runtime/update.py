@@ -180,4 +180,5 @@ def in_parts(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
             raise
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    return torch.cat([in_parts(function, part) for part in images.split(-(-len(images) // 2))])
+    half = len(images) // 2
+    return torch.cat([in_parts(function, part) for part in (images[:half], images[half:])])

@@ -37,6 +37,8 @@ class Hub(ThreadingHTTPServer):
         self.asked: list[str] = []
         self.truncate = 0
         self.silent = False
+        self.status = 200
+        self.corrupt = False
 
     @property
     def url(self) -> str:
@@ -58,6 +60,11 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.silent:
             time.sleep(30)
             return
+        if self.server.status != 200:
+            self.send_response(self.server.status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         repository, _, rest = self.path.lstrip("/").partition("/resolve/")
         content = self.server.files.get(f"{repository}/{rest.partition('/')[2]}")
         if content is None:
@@ -73,6 +80,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("X-Repo-Commit", COMMIT)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
+        if self.server.corrupt:
+            content = content[:-1] + bytes([content[-1] ^ 1])
         if with_body:
             self.wfile.write(content[: len(content) - self.server.truncate])
             self.close_connection = True
@@ -161,6 +170,32 @@ def test_a_truncated_download_is_told_and_not_kept(
         build_backbone(OPTIONS)
     hub.truncate = 0
     assert build_backbone(OPTIONS).origin.weights == REPOSITORY
+
+
+def test_another_content_than_the_hub_names_is_told_and_not_kept(hub: Hub, network: torch.nn.Module) -> None:
+    """One bit of a weight: as long as the right file, and a whole safetensors file."""
+    hub.files[f"{REPOSITORY}/model.safetensors"] = save(network.state_dict())
+    hub.corrupt = True
+    with pytest.raises(DataError, match="its SHA-256 is not the one that the hub names"):
+        build_backbone(OPTIONS)
+    assert hub_module.cached_from_hub(REPOSITORY) is None
+    assert not [
+        path for path in Path(hub_constants.HF_HUB_CACHE).rglob("*") if path.is_file() and path.suffix != ".lock"
+    ]
+    hub.corrupt = False
+    assert build_backbone(OPTIONS).origin.weights == REPOSITORY
+
+
+@pytest.mark.parametrize("status", [403, 429, 500, 503])
+def test_a_server_in_trouble_is_told_within_seconds(hub: Hub, status: int) -> None:
+    hub.status = status
+    started = time.monotonic()
+    with pytest.raises(DataError, match=f"cannot be fetched.*{status}"):
+        build_backbone(OPTIONS)
+    with pytest.raises(DataError, match=f"cannot be fetched.*{status}"):
+        hub_module.from_url(f"{hub.url}/models/w-00000000.pth")
+    assert time.monotonic() - started < 8
+    assert hub_module.cached_from_hub(REPOSITORY) is None
 
 
 def test_weights_that_are_broken_in_the_cache_are_told(hub: Hub) -> None:
