@@ -24,7 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "data": ("Look at data: counts, classes, sizes, bad files, duplicates.", "dlkit.cli.data_command:data"),
     "runs": ("List, compare and remove runs.", "dlkit.cli.runs_command:runs"),
     "resume": ("Go on with a run where it stopped.", "dlkit.cli.run_verbs:resume"),
-    "evaluate": ("Evaluate a run beside its baselines.", "dlkit.cli.run_verbs:evaluate"),
+    "evaluate": ("Evaluate a run beside its baselines.", "dlkit.cli.evaluate_command:evaluate"),
     "predict": ("Use a trained model on images.", "dlkit.cli.predict_command:predict"),
     "encode": ("Turn images into codes.", "dlkit.cli.run_verbs:encode"),
     "decode": ("Turn codes into images.", "dlkit.cli.image_verbs:decode"),
