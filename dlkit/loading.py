@@ -9,6 +9,7 @@ import torch
 
 from dlkit.augment.training import check_augmentation, check_images
 from dlkit.data import load_data
+from dlkit.data.resolve import source_of
 from dlkit.data.spec import LABEL_SAYS
 from dlkit.errors import DataError, UsageError
 from dlkit.probes.targets import targets_of
@@ -93,6 +94,18 @@ def load_for(run: Run, display: Display, *, data: str | None = None) -> ImageDat
     if data is None and loaded.spec.fingerprint != run.spec.fingerprint:
         display.warn(f"The data {options.data!r} has changed since {run.name} was trained on it.")
     return loaded
+
+
+def load_to_evaluate(run: Run, display: Display, data: str | None) -> tuple[ImageData, bool]:
+    """What a run is evaluated on, and whether it is its own data: of other data the held-out images are the test split,
+    beside the run's own training images.
+
+    Raises:
+        DataError: it cannot be read, or does not fit.
+    """
+    own = data is None or source_of(data) == run.spec.source
+    loaded = load_for(run, display, data=None if own else data)
+    return (loaded, True) if own else (beside_own(run, loaded, display), False)
 
 
 def beside_own(run: Run, other: ImageData, display: Display) -> ImageData:

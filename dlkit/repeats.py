@@ -119,13 +119,13 @@ def _means(found: Sequence[Metrics], *, shared: bool) -> Iterator[Metric]:
         if len(same) < len(found):
             continue
         mean, interval = mean_and_t_interval([row.value for row in same], shared=shared)
-        interval = _possible(interval, same)
+        interval = possible_interval(interval, same)
         common = [name for name in metric.baselines if all(name in row.baselines for row in same)]
         beside = {name: math.fsum(row.baselines[name] for row in same) / len(same) for name in common}
         yield replace(metric, value=mean, interval=interval, baselines=beside, note="")
 
 
-def _possible(
+def possible_interval(
     interval: tuple[float, float] | None, same: Sequence[Metric]
 ) -> tuple[float, float] | None:  # fmt: skip
     """The interval of a mean, cut to what the figure can be: shares (which have intervals in [0, 1] in every run) to

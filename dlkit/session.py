@@ -17,12 +17,11 @@ from dlkit import ranks
 from dlkit.augment.training import for_training, warn_of_unused
 from dlkit.capabilities import capabilities_of
 from dlkit.data.describe import problems
-from dlkit.data.resolve import source_of
 from dlkit.discovery import registry
 from dlkit.errors import DataError, DlkitError, Interrupted, UsageError
 from dlkit.files import write_json
 from dlkit.launch import as_launched, begun_before, launch, wanted
-from dlkit.loading import beside_own, load_for, load_training_data
+from dlkit.loading import load_to_evaluate, load_training_data
 from dlkit.metrics import Metrics
 from dlkit.options import TrainOptions
 from dlkit.pictures import TWO_WAY, code_pictures, pictures_of
@@ -186,13 +185,9 @@ def evaluate(run: Run, display: Display, *, data: str | None = None, runtime: Ru
     """
     runtime = runtime or Runtime(run.settings.runtime, display)
     technique = ready(run, runtime)
-    if data is not None and source_of(data) == run.spec.source:
-        data = None
-    loaded = load_for(run, display, data=data)
-    if data is None:
-        return _figures(run, technique, loaded, runtime)
-    metrics = _figures(run, technique, beside_own(run, loaded, display), runtime)
-    return dataclasses.replace(metrics, rows=tuple(row for row in metrics if row.split == "test"))
+    loaded, own = load_to_evaluate(run, display, data)
+    metrics = _figures(run, technique, loaded, runtime)
+    return metrics if own else dataclasses.replace(metrics, rows=tuple(row for row in metrics if row.split == "test"))
 
 
 def ready(run: Run, runtime: Runtime) -> Technique[Any]:

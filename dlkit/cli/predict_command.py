@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from dlkit.cli.evaluate_command import parsed_policy, views_flags
 from dlkit.cli.shared import DEVICE, make_display, opened, output_flags, run_argument
 from dlkit.errors import UsageError
 from dlkit.predict.plan import FORMATS
 
 if TYPE_CHECKING:
+    from dlkit.augment import Policy
     from dlkit.predict import Predictor
 
 _NOT_MODELS = {
@@ -37,6 +39,7 @@ _NOT_MODELS = {
               help="An image that cannot be read is an error, or is left out and reported.")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, metavar="N",
               help="Images at once.")  # fmt: skip
+@views_flags
 @DEVICE
 @output_flags
 def predict(
@@ -48,6 +51,9 @@ def predict(
     top_k: int,
     on_bad_image: Literal["stop", "skip"],
     batch_size: int,
+    tta: bool,
+    views: int | None,
+    policy: str | None,
     device: str | None,
     quiet: bool,
     as_json: bool,
@@ -67,11 +73,13 @@ def predict(
         if format_name not in (None, "json"):
             raise UsageError(f"--json prints JSON; --format {format_name} needs --out.", "Leave out one of them.")
         format_name = "json"  # the table itself is then the one document
+    parsed = parsed_policy(policy, views, tta=tta)
     display = make_display(quiet, as_json)
     with interruptible():
         paths = collect_images(images, sys.stdin.buffer, EXTENSIONS)
+        predictor = open_predictor(run, runs, device)
         summary = predict_images(
-            open_predictor(run, runs, device),
+            viewing(predictor, run, runs, parsed, views) if tta else predictor,
             paths,
             out=None if out is None else Path(out).expanduser(),
             format=format_name,
@@ -85,6 +93,21 @@ def predict(
     if out is not None:
         display.text(f"Wrote predictions for {summary['images']:,} images to {summary['out']}")
         display.result(summary)
+
+
+def viewing(predictor: Predictor, reference: str, runs: str, policy: Policy | None, views: int | None) -> Predictor:
+    """The predictor, averaging over augmented views (heavy).
+
+    Raises:
+        UsageError: it does not predict, or the policy makes no views.
+    """
+    from dlkit.augment import Policy
+    from dlkit.views import DEFAULT, VIEWS, ViewingPredictor, Views, default_policy
+
+    if policy is None:
+        is_file = Path(reference).suffix.lower() == ".onnx"
+        policy = Policy.parse(DEFAULT) if is_file else default_policy(opened(reference, runs))
+    return ViewingPredictor(predictor, Views(policy, predictor.spec, views or VIEWS))
 
 
 def open_predictor(reference: str, runs: str, device: str | None) -> Predictor:

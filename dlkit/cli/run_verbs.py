@@ -1,4 +1,4 @@
-"""Verbs on a run: resume, evaluate, encode, export, report. Nothing needs to be typed again."""
+"""Verbs on a run: resume, encode, export, report. Nothing needs to be typed again."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import click
 
 from dlkit.cli.shared import DEVICE, make_display, make_runtime, opened, output_flags, run_argument, show_run
 from dlkit.files import user_path
-
-_TABLE_ROWS = 30
 
 
 @click.command("resume")
@@ -40,29 +38,6 @@ def resume(
     display = make_display(quiet, as_json)
     changes = {name: value for name, value in given.items() if value is not None}
     show_run(session.resume(opened(run, runs), display, changes=changes), display)
-
-
-@click.command("evaluate")
-@run_argument
-@click.option(
-    "--data", metavar="NAME|PATH", help="Other data than the run's own; brought to the run's size and classes."
-)
-@DEVICE
-@output_flags
-def evaluate(run: str, runs: str, data: str | None, device: str | None, quiet: bool, as_json: bool) -> None:
-    """Evaluate RUN: every figure beside its baselines, on the run's own data or on other data."""
-    from dlkit import session
-
-    display = make_display(quiet, as_json)
-    opened_run = opened(run, runs)
-    metrics = session.evaluate(opened_run, display, data=data, runtime=make_runtime(opened_run, device, display))
-    display.metrics_table(metrics)
-    for table in metrics.tables:
-        display.table(table.rows[:_TABLE_ROWS], table.title)
-        if len(table.rows) > _TABLE_ROWS:
-            display.text(f"… and {len(table.rows) - _TABLE_ROWS} more rows (all with --json)")
-    shown = {"run": opened_run.path, "data": data or opened_run.spec.source}
-    display.result(shown | {"metrics": metrics.to_json(), "tables": metrics.tables_json()})
 
 
 @click.command("encode")

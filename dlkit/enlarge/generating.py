@@ -104,7 +104,7 @@ def drawn(share: Share, wanted: Wanted, material: Material, runtime: Runtime, di
     for images, labels in generating.chunks(share.count, share.number):
         for place, image in enumerate(images):
             values = np.rint(image.clamp(0, 1).permute(1, 2, 0).numpy() * 255).astype(np.uint8)
-            raw = torch.from_numpy(np.ascontiguousarray(fit_array(values, form)))
+            raw = torch.from_numpy(fit_array(values, form).copy())
             label = share.label
             if share.number is None and labels is not None and generating.by_class:
                 label = (wanted.run.spec.classes[int(labels[place])],)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlkit.files import atomic_path, write_json
+from dlkit.files import atomic_path, read_json, write_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,11 +69,23 @@ def save_pictures(pictures: Iterable[Picture], plots_dir: Path) -> list[dict[str
     """
     index: list[dict[str, Any]] = []
     for picture in pictures:
-        file = f"{picture.name}.png"
-        if any(entry["file"] == file for entry in index):
+        entry = _written(picture, plots_dir)
+        if any(other["file"] == entry["file"] for other in index):
             raise ValueError(f"two pictures are called {picture.name!r}")
-        with atomic_path(plots_dir / file) as temporary:
-            temporary.write_bytes(png(picture.figure))
-        index.append({"name": picture.name, "title": picture.title, "caption": picture.caption, "file": file})
+        index.append(entry)
     write_json(plots_dir / INDEX, index)
     return index
+
+
+def add_pictures(pictures: Iterable[Picture], plots_dir: Path) -> None:
+    """Write further pictures, after those of the index; one of the same name is replaced."""
+    new = {picture.name: _written(picture, plots_dir) for picture in pictures}
+    index = read_json(plots_dir / INDEX) if (plots_dir / INDEX).is_file() else []
+    write_json(plots_dir / INDEX, [*(entry for entry in index if entry["name"] not in new), *new.values()])
+
+
+def _written(picture: Picture, plots_dir: Path) -> dict[str, Any]:
+    file = f"{picture.name}.png"
+    with atomic_path(plots_dir / file) as temporary:
+        temporary.write_bytes(png(picture.figure))
+    return {"name": picture.name, "title": picture.title, "caption": picture.caption, "file": file}

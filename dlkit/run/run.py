@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 REPEATS = "repeats.json"
 """Figures over several runs that differ in their seed or fold, in the directory of each of them."""
 
+ROBUSTNESS = "robustness.json"
+"""Figures on corrupted images: what `dlkit evaluate --corrupt` measured last."""
+
 FORMAT = 1
 """Version of the layout below; a run of a newer one is refused."""
 
@@ -47,6 +50,8 @@ class Run:
         model.safetensors  what was learned, with model.json
         evaluation.json    figures beside their baselines, and tables
         repeats.json       the same over several seeds or folds, of which this run is one
+        robustness.json    figures on corrupted images (`dlkit evaluate --corrupt`)
+        comparisons/       runs without a part of the data (`dlkit evaluate --without`)
         plots/             pictures, with index.json
         codes/             codes of images, for `dlkit search` and `cluster`
         searches/, clusters/ what they find: pictures; tables and contact sheets
