@@ -133,7 +133,7 @@ def _config(options: RuntimeOptions, folder: Path) -> LaunchConfig:
         nproc_per_node=options.devices,
         run_id=uuid.uuid4().hex,
         rdzv_backend="static" if alone else "c10d",
-        rdzv_endpoint=f"127.0.0.1:{_free_port()}" if alone else str(options.rendezvous),
+        rdzv_endpoint=f"127.0.0.1:{free_port()}" if alone else str(options.rendezvous),
         rdzv_configs={"rank": 0} if alone else {},
         max_restarts=RESTARTS,
         monitor_interval=0.1,
@@ -143,7 +143,8 @@ def _config(options: RuntimeOptions, folder: Path) -> LaunchConfig:
     )
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nothing listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

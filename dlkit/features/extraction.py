@@ -102,15 +102,15 @@ class _Extraction:
             else {variant: self._look_up(variant, self.digests) for variant in variants(self.options)}
         )
         complete = [known for known in found.values() if all(mask.all() for mask in known.masks)]
-        if complete:
+        if not self.runtime.processes.largest(not complete):
             self._say(f"{len(self.split):,} images from the cache")
             return self._assemble(complete[0].values)
         some = any(mask.any() for known in found.values() for mask in known.masks)
         engine = self._engine()
         known = found.get(engine.variant) or self._unknown()
-        missing = np.flatnonzero(~np.all(known.masks, 0))
+        missing = self._missing(known)
         self._say(f"{engine.words}" + (f"; {len(self.first) - len(missing):,} images from the cache" if some else ""))
-        self._compute(engine, known, missing)
+        self._compute_together(engine, known, missing)
         if self.written:
             evict(size_limit(), self.written)
         return self._assemble(known.values)
@@ -149,6 +149,24 @@ class _Extraction:
         if engine.variant != "plain":  # a plain one is the given backbone, whose weights may change
             _engines[self.runtime] = key, count >= WORTH_CHECKING, engine
         return engine
+
+    def _missing(self, known: _Known) -> NDArray[np.int64]:
+        """Which of the distinct images any of the processes lacks."""
+        lacking = torch.from_numpy(~np.all(known.masks, 0)).to(torch.int64)
+        self.runtime.processes.total([lacking])
+        return np.flatnonzero(lacking.numpy())
+
+    def _compute_together(self, engine: Engine, known: _Known, missing: NDArray[np.int64]) -> None:
+        """Each process computes its share, and gets the others'."""
+        processes = self.runtime.processes
+        if processes.count == 1 or len(missing) < processes.count:
+            self._compute(engine, known, missing)
+            return
+        share = missing[processes.share(len(missing))]
+        self._compute(engine, known, share)
+        for values in known.values:
+            assert values is not None  # noqa: S101 - the share is not empty
+            values[missing] = processes.whole(torch.from_numpy(values[share]), len(missing)).numpy()
 
     def _compute(self, engine: Engine, known: _Known, missing: NDArray[np.int64]) -> None:
         """Fill in what is missing, writing it from time to time."""

@@ -116,6 +116,7 @@ class Runtime:
         """What a function of pixels ``(B, C, H, W)`` gives for all images of a split, in order and without gradients.
 
         Where memory does not suffice for a batch it is done in smaller parts: nothing of an image may depend on others.
+        Among several processes, each does its share; all must call it, then.
 
         Returns:
             ``(N, …)`` float32 on the CPU. Of no images it is what the function gives for none.
@@ -123,9 +124,14 @@ class Runtime:
         Raises:
             DataError: an image cannot be read any more.
         """
-        cuts = cut(len(split), batch_size) or [(0, 0)]
+        count = len(split)
+        sharing = self.processes if count >= self.processes.count else Processes()
+        rows = sharing.share(count)
+        cuts = [(rows.start + start, rows.start + end) for start, end in cut(rows.stop - rows.start, batch_size)]
+        batches = self.feed(split).batches(None, cuts or [(0, 0)])
         with self.inference():
-            return torch.cat([in_parts(function, batch.images) for batch in self.feed(split).batches(None, cuts)])
+            part = torch.cat([in_parts(function, batch.images) for batch in batches])
+        return sharing.whole(part, count)
 
     @contextmanager
     def inference(self) -> Iterator[None]:
