@@ -7,8 +7,10 @@ from collections import Counter
 
 import pytest
 import torch
-from dlkit_builtin.augmenters.operations import RAND, TRIVIAL, Operation
-from torchvision.transforms import v2
+from dlkit_builtin.augmenters.auto import sub_policies
+from dlkit_builtin.augmenters.operations import AUGMIX, RAND, TRIVIAL, Operation
+from dlkit_builtin.augmenters.policies import _dirichlet
+from torchvision.transforms import AutoAugmentPolicy, v2
 
 from dlkit.augment import Draws, History, Policy, Scenes, apply, operate, sample_keys
 
@@ -99,3 +101,43 @@ def test_grey_images_keep_out_of_colour(policy: str) -> None:
     after = apply(Policy.parse(policy), Scenes(images), Draws(sample_keys(7, torch.arange(300))), history).images
     assert after.shape == images.shape
     assert "saturation" not in {name for done in history.images for name, _ in done}
+
+
+@pytest.mark.parametrize("learned", ["imagenet", "cifar10", "svhn"])
+def test_learned_policies_are_the_published_ones(learned: str) -> None:
+    published = v2.AutoAugment(AutoAugmentPolicy(learned))._policies
+    own = sub_policies(learned)
+    expected = [tuple((name, chance, (magnitude or 0) / 9) for name, chance, magnitude in pair) for pair in published]
+    assert own == expected
+    assert set(v2.AutoAugment._AUGMENTATION_SPACE) | {"Identity"} == set(RAND)
+
+
+def test_auto_does_each_with_its_chance() -> None:
+    count = 4000
+    images, history = torch.rand(1, 3, 4, 4).expand(count, -1, -1, -1), History.of(count)
+    apply(Policy.parse("auto:svhn"), Scenes(images), Draws(sample_keys(7, torch.arange(count))), history)
+    names = Counter(name for done in history.images for name, _ in done)
+    expected = sum(chance for pair in sub_policies("svhn") for name, chance, _ in pair if name == "Invert") / 25
+    assert abs(names["invert"] / count - expected) < 0.03
+
+
+def test_augmix_is_a_mean_of_chains() -> None:
+    known, own = v2.AugMix._AUGMENTATION_SPACE, AUGMIX
+    for name, (magnitudes, signed) in known.items():
+        assert own[name].signed == signed
+        expected = magnitudes(10, *SIZE)
+        if expected is not None and not own[name].slope:
+            expected = expected / SIZE[name == "TranslateX"] if name.startswith("Translate") else expected
+            values = own[name].values(torch.arange(10) / 9, torch.ones(10), SIZE)[own[name].parameter]
+            torch.testing.assert_close(values, expected.float())
+    count = 60
+    images = torch.rand(count, 3, 12, 12, generator=torch.Generator().manual_seed(1))
+    draws, history = Draws(sample_keys(7, torch.arange(count))), History.of(count)
+    after = apply(Policy.parse("augmix"), Scenes(images), draws, history).images
+    assert all([name for name, _ in done] == ["augmix"] for done in history.images)
+    near = (after - images).abs().mean((1, 2, 3))
+    assert near.max() > 0.1
+    weights = _dirichlet(draws, torch.ones(count), torch.tensor([1.0, 2, 3] * 20))
+    torch.testing.assert_close(weights.sum(1), torch.ones(count))
+    assert (weights[::3, 1:] == 0).all()
+    assert abs(float(weights[2::3].mean()) - 1 / 3) < 1e-6

@@ -1,1 +1,1 @@
-"""Ways of varying images: geometry, noise, colour, occlusion."""
+"""Ways of varying images: geometry, noise, blur, colour, tone, occlusion, resolution, conditions, pairs, policies."""

@@ -35,4 +35,55 @@ COLOUR = (
         needs_colour=True,
         parameters=_change("the stretch", 0.5),
     ),
-)
+    AugmenterCard(
+        name="hue",
+        summary="Turn colours around the colour circle.",
+        family="colour",
+        implementation=f"{_HOME}:hue",
+        needs_colour=True,
+        parameters=(
+            Parameter(name="turn", help="Largest turn either way.", unit="°", default=20, min=-180, max=180, strong=90,
+                      spread="around"),
+        ),
+    ),
+    AugmenterCard(
+        name="gamma",
+        summary="Lighten or darken middle tones; black and white stay.",
+        family="colour",
+        implementation=f"{_HOME}:gamma",
+        parameters=(
+            Parameter(name="change", help="Largest change of the exponent: so much more, or less by the same ratio.",
+                      default=0.5, min=-9, max=9, strong=1.5, spread="around"),
+        ),
+    ),
+    AugmenterCard(
+        name="temperature",
+        summary="Warmer or colder light.",
+        family="colour",
+        implementation=f"{_HOME}:temperature",
+        needs_colour=True,
+        parameters=(
+            Parameter(name="mired", help="Largest shift of 10⁶ / colour temperature either way; positive is warmer.",
+                      unit="mired", default=40, min=-300, max=300, strong=130, spread="around"),
+        ),
+    ),
+    AugmenterCard(
+        name="cast",
+        summary="Tint: each channel gets a factor of its own.",
+        family="colour",
+        implementation=f"{_HOME}:cast",
+        needs_colour=True,
+        parameters=(
+            Parameter(name="amount", help="Largest change of a factor, which is 1 ± amount.", default=0.15, min=0,
+                      max=1, strong=0.5),
+        ),
+    ),
+    AugmenterCard(
+        name="grey",
+        summary="Take the colour away.",
+        family="colour",
+        implementation=f"{_HOME}:grey",
+        probability=0.2,
+        needs_colour=True,
+    ),
+)  # fmt: skip

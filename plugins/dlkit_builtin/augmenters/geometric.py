@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from dlkit.augment import Draws, Scenes
-from dlkit.augment.geometry import about_centre, warp
+from dlkit.augment.geometry import about_centre, displace, warp
+from dlkit_builtin.augmenters.fields import smooth
 
 
 def rotate(scenes: Scenes, _draws: Draws, *, angle: Tensor, fill: str) -> Scenes:
@@ -49,6 +50,42 @@ def shear(scenes: Scenes, draws: Draws, *, angle: Tensor, axis: str, fill: str) 
     return warp(scenes, about_centre(matrices, scenes.size), fill)
 
 
+def scale(scenes: Scenes, _draws: Draws, *, change: Tensor, fill: str) -> Scenes:
+    """Around the middle, 1 + ``change`` ``(B,)`` times as large, or 1 / (1 − change) where it is negative."""
+    matrices = _identity(change)
+    matrices[:, 0, 0] = matrices[:, 1, 1] = ratio(change)
+    return warp(scenes, about_centre(matrices, scenes.size), fill)
+
+
+def perspective(scenes: Scenes, draws: Draws, *, distortion: Tensor, fill: str) -> Scenes:
+    """Each corner moves inwards by up to ``distortion`` ``(B,)`` of half the width and height, as torchvision's."""
+    from kornia.geometry.transform import get_perspective_transform
+
+    half = distortion.new_tensor(scenes.size).flip(0) / 2
+    signs = distortion.new_tensor([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+    moves = draws.uniform("corners", 4, 2) * distortion[:, None, None]
+    corners = (half + signs * half).expand(len(scenes), 4, 2)
+    return warp(scenes, get_perspective_transform(corners, half + signs * half * (1 - moves)), fill)
+
+
+def crop(scenes: Scenes, draws: Draws, *, cut: Tensor, jitter: Tensor) -> Scenes:
+    """A part without ``cut`` ``(B,)`` of each side, enlarged; its place anywhere (``jitter`` 1) or the middle (0)."""
+    size = cut.new_tensor(scenes.size).flip(0)
+    place = 0.5 + jitter[:, None] * (draws.uniform("offset", 2) - 0.5)
+    matrices = _identity(cut)
+    matrices[:, 0, 0] = matrices[:, 1, 1] = 1 / (1 - cut)
+    matrices[:, :2, 2] = -(place * cut[:, None] * size) / (1 - cut[:, None])
+    return warp(scenes, matrices, "edge")
+
+
+def elastic(scenes: Scenes, draws: Draws, *, shift: Tensor, smoothness: Tensor, fill: str) -> Scenes:
+    """Each pixel by normal shifts with a standard deviation of ``shift`` ``(B,)`` of the shorter side, alike at places
+    nearer than ``smoothness`` ``(B,)`` of it (Simard et al. 2003, section 2)."""
+    fields = smooth(draws, "shifts", 2, scenes.size, smoothness)
+    shifts = fields * (shift * min(scenes.size))[:, None, None, None]
+    return displace(scenes, shifts.permute(0, 2, 3, 1), fill)
+
+
 def flip(scenes: Scenes, _draws: Draws, *, axis: str) -> Scenes:
     """Every image, left to right or upside down."""
     dimension, size = (-1, scenes.size[1]) if axis == "horizontal" else (-2, scenes.size[0])
@@ -72,3 +109,8 @@ def _one_of_two(draws: Draws) -> Tensor:
     """(1, 0) or (0, 1) for each image, ``(B, 2)``."""
     first = draws.integers("axis", 2, 1).float()
     return torch.cat((first, 1 - first), 1)
+
+
+def ratio(change: Tensor) -> Tensor:
+    """1 + change; 1 / (1 − change) where it is negative: so much more or less alike."""
+    return torch.where(change >= 0, 1 + change, 1 / (1 + change.abs()))

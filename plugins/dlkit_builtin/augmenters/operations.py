@@ -101,10 +101,13 @@ class Choice:
     signs: Tensor
 
     @classmethod
-    def drawn(cls, draws: Draws, count: int, magnitudes: Tensor) -> Choice:
-        """Any of so many operations alike, at given magnitudes, with either sign."""
+    def drawn(cls, draws: Draws, count: int, magnitudes: Tensor, done: Tensor | None = None) -> Choice:
+        """Any of so many operations alike, at given magnitudes, with either sign; for the images that ``done`` says."""
         here = draws.on_cpu()
-        return cls(here.integers("operation", count), magnitudes, here.integers("sign", 2) * 2.0 - 1)
+        operations = here.integers("operation", count)
+        if done is not None:
+            operations = torch.where(done, operations, -1)
+        return cls(operations, magnitudes, here.integers("sign", 2) * 2.0 - 1)
 
 
 def perform(
@@ -124,9 +127,9 @@ def perform(
     return scenes.put_all(parts)
 
 
-def even(draws: Draws, bins: int, strength: Tensor | float = 1.0) -> Tensor:
-    """Magnitudes that are even over so many values from 0 to ``strength``, ``(B,)`` on the CPU."""
-    return draws.on_cpu().integers("magnitude", bins).float() / (bins - 1) * strength
+def even(draws: Draws, bins: int) -> Tensor:
+    """Magnitudes that are even over so many values from 0 to 1, ``(B,)`` on the CPU."""
+    return draws.on_cpu().integers("magnitude", bins).float() / (bins - 1)
 
 
 TRIVIAL = space(shear=0.99, translate=32, rotate=135, change=0.99, bits=(8, 2), pixels=True)

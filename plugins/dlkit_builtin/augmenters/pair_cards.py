@@ -29,8 +29,6 @@ PAIRS = (
         implementation=f"{_HOME}:cutmix",
         pairs=True,
         parameters=_alpha(1.0),
-        sources=(
-            "Yun et al. 2019, CutMix: regularization strategy to train strong classifiers",
-        ),
+        sources=("Yun et al. 2019, CutMix: regularization strategy to train strong classifiers",),
     ),
 )

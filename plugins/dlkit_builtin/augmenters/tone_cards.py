@@ -58,4 +58,14 @@ TONE = (
         implementation=f"{_HOME}:equalize",
         probability=0.5,
     ),
+    AugmenterCard(
+        name="tone-clip",
+        summary="Lose shadows and highlights, as a badly exposed photo does.",
+        family="tone",
+        implementation=f"{_HOME}:tone_clip",
+        parameters=(
+            Parameter(name="share", help="How much is lost at most at each end.", unit="of the range", default=0.15,
+                      min=0, max=0.49, strong=0.4),
+        ),
+    ),
 )  # fmt: skip
