@@ -68,7 +68,7 @@ def decode(
 @click.option("--with", "wanted", multiple=True, metavar="NAME=VALUE", help="With this label (1; 0: without) or this "
               "number; of techniques that were told such. Again for several; the others are drawn.")  # fmt: skip
 @click.option("--truncation", type=click.FloatRange(min=0, min_open=True), metavar="T", help="No number of the noise "
-              "beyond ±T (1 for instance): better images, and more alike; of techniques that draw noise.")  # fmt: skip
+              "beyond ±T (1.5 for instance): more typical images, and more alike; of techniques that draw noise.")  # fmt: skip
 @click.option("--out", metavar="DIR", help="A new folder; by default in the run's folder generated/.")
 @DEVICE
 @output_flags
