@@ -61,7 +61,7 @@ def scratch(name: str, at: str | None) -> Path:
     return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=at))
 
 
-def _preload() -> None:
+def preload() -> None:
     """What commands import, none of which computes anything yet: a fork has no threads to lose."""
     import onnxruntime  # noqa: F401
     import torch.onnx
@@ -82,7 +82,7 @@ def _preload() -> None:
 def _serve() -> None:
     from dlkit.cli.main import main
 
-    _preload()
+    preload()
     for line in sys.stdin:
         order = json.loads(line)
         pid = os.fork()
