@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pluggy
 
 from dlkit import hookspecs
-from dlkit.card import API_VERSION, Card
+from dlkit.card import Card
 from dlkit.errors import UsageError
+from dlkit.interface import wrong_api, wrong_hooks
 from dlkit.options.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ CORE_VERBS = frozenset(
 """Names that no technique may bear: the core's commands, present and foreseen (``dlkit NAME`` is a short form)."""
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("dlkit_"))
 _T = TypeVar("_T")
 
 
@@ -165,11 +165,11 @@ class Registry:
         if error or module is None:
             failed(f"importing {entry_point.value!r} failed: {error or 'it is None'}")
             return
-        reason = _wrong_api(module)
+        reason = wrong_api(module, distribution)
         if reason:
             failed(reason)
             return
-        for reason in _wrong_hooks(module):
+        for reason in wrong_hooks(module):
             failed(reason)
         _, error = _guarded(lambda: self._manager.register(module, name=f"{distribution}:{entry_point.name}"))
         if error:
@@ -247,30 +247,6 @@ def _guarded(action: Callable[[], _T]) -> tuple[_T | None, str]:
         raise
     except BaseException as error:
         return None, f"{type(error).__name__}: {error}"
-
-
-def _wrong_api(module: ModuleType) -> str:
-    version = getattr(module, "DLKIT_API", None)
-    if version is None:
-        return f"it does not state its interface version: add `DLKIT_API = {API_VERSION}` to {module.__name__}"
-    if version == API_VERSION:
-        return ""
-    remedy = "upgrade dlkit" if isinstance(version, int) and version > API_VERSION else "upgrade the plugin"
-    return f"it is written for interface version {version!r}, this dlkit has {API_VERSION}: {remedy}"
-
-
-def _wrong_hooks(module: ModuleType) -> list[str]:
-    reasons = []
-    for name, function in vars(module).items():
-        marked = getattr(function, "dlkit_impl", None)
-        own = getattr(function, "__module__", None) == module.__name__ and callable(function)
-        if not name.startswith("dlkit_") or not (marked or own) or (marked or {}).get("optionalhook"):
-            continue
-        if name not in _HOOKS:
-            reasons.append(f"the hook {name!r} does not exist. {did_you_mean(name, _HOOKS)}".rstrip())
-        elif not marked:
-            reasons.append(f"{name}() is not marked: put @dlkit.hookspecs.hookimpl above it")
-    return reasons
 
 
 def _check_listed(card: Any) -> str:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import click
 
 from dlkit.cli.plugins_check import check
+from dlkit.cli.plugins_new import new
 from dlkit.discovery import KINDS, Plugin, registry
 from dlkit.hookspecs import LOGGER_HOOKS
 
@@ -22,6 +23,7 @@ def plugins(ctx: click.Context, as_json: bool) -> None:
 
 
 plugins.add_command(check)
+plugins.add_command(new)
 
 
 def _show(as_json: bool) -> None:

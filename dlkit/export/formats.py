@@ -81,7 +81,7 @@ BUILTIN_FORMATS = (
     ExportFormat(
         name="torch",
         suffix=".pt2",
-        summary="torch.export program, pre-processing inside, for PyTorch without dlkit.",
+        summary="PyTorch program (torch.export), pre-processing inside, for PyTorch without dlkit.",
         implementation="dlkit.export.program_format",
     ),
     ExportFormat(

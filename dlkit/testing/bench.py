@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -18,6 +19,7 @@ from dlkit import session
 from dlkit.card import Card, Trial
 from dlkit.data import ImageData
 from dlkit.display import Display
+from dlkit.interface import DlkitDeprecationWarning
 from dlkit.loading import load_training_data
 from dlkit.metrics import Metrics
 from dlkit.places import anchored
@@ -63,6 +65,7 @@ class Bench:
 
     Attributes:
         folder: its own; it goes away with the process.
+        deprecations: what its trainings used that is going to be removed from dlkit.
     """
 
     def __init__(self, card: Card, trial: Trial) -> None:
@@ -72,6 +75,7 @@ class Bench:
         for name in ("data", "work", "home"):
             (self.folder / name).mkdir()
         self._made = 0
+        self.deprecations: set[str] = set()
 
     def data(self, channels: Colours | None = None, *, labelled: bool = True) -> str:
         """A path for ``--data``; by default of as many channels as the trial says, else of one."""
@@ -112,7 +116,8 @@ class Bench:
     @cached_property
     def figures(self) -> Metrics:
         """What it evaluates to, on its own data."""
-        return self.trained.technique.evaluate(self.trained.data, self.trained.runtime)
+        with noting(self.deprecations):
+            return self.trained.technique.evaluate(self.trained.data, self.trained.runtime)
 
     def train(self, settings: Settings, change: Changed = lambda data: data) -> Trained:
         """Train as `dlkit train` does, up to the model.
@@ -123,7 +128,7 @@ class Bench:
         """
         settings = anchored(settings)
         quiet = Silent()
-        with interruptible():
+        with interruptible(), noting(self.deprecations):
             runtime = Runtime(settings.runtime, quiet)
             data = load_training_data(settings, quiet)
             technique = session.build_technique(settings, data.spec, runtime)
@@ -133,6 +138,18 @@ class Bench:
                 run.close()
             run.save_model(technique.state(), distribution="", version="")
         return Trained(run, technique, data, runtime, settings)
+
+
+@contextlib.contextmanager
+def noting(deprecations: set[str]) -> Iterator[None]:
+    """Add to a set what is used, within the block, of dlkit's interface that is going to be removed."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", DlkitDeprecationWarning)
+        try:
+            yield
+        finally:
+            deprecations |= {str(each.message) for each in caught}
 
 
 def bench(subject: Subject) -> Bench:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import cache
 
 import click
 
@@ -35,16 +36,22 @@ print(json.dumps(sorted(set(sys.argv[2].split(",")) & set(sys.modules))))
 
 def card_is_light(subject: Subject) -> None:
     """In a process of its own: the plugin's module is imported, its hooks called, and nothing heavy is there."""
+    heavy = _heavy(subject.plugin.module.__name__)
+    assert not heavy, (
+        f"{subject.plugin.module.__name__} imports {', '.join(heavy)}, and so does every `dlkit --help`: import them "
+        "in the module that the card's implementation names, or within functions"
+    )
+
+
+@cache
+def _heavy(module: str) -> tuple[str, ...]:
+    """What is imported with a plugin's module."""
     from dlkit.hookspecs import LOGGER_HOOKS
 
-    words = [subject.plugin.module.__name__, ",".join(HEAVY), ",".join(LOGGER_HOOKS)]
+    words = [module, ",".join(HEAVY), ",".join(LOGGER_HOOKS)]
     done = subprocess.run([sys.executable, "-c", _PROBE, *words], capture_output=True, text=True, check=False)  # noqa: S603
     assert done.returncode == 0, f"importing {words[0]} failed:\n{done.stderr.strip()[-500:]}"
-    heavy = json.loads(done.stdout.strip().splitlines()[-1])
-    assert not heavy, (
-        f"{words[0]} imports {', '.join(heavy)}, and so does every `dlkit --help`: import them in the module that the "
-        "card's implementation names, or within functions"
-    )
+    return tuple(json.loads(done.stdout.strip().splitlines()[-1]))
 
 
 def listed_is_complete(subject: Subject) -> None:

@@ -33,6 +33,8 @@ _OPTIONS = "dlkit.testing.option_checks"
 _TRAINING = "dlkit.testing.training_checks"
 _MODEL = "dlkit.testing.model_checks"
 _DATA = "dlkit.testing.data_checks"
+_AUGMENTERS = "dlkit.testing.augmenter_checks"
+_OTHERS = "dlkit.testing.other_checks"
 
 CHECKS: tuple[Check, ...] = (
     Check("technique", "card_is_light", "The plugin's module imports nothing heavy.", f"{_CARDS}:card_is_light"),
@@ -44,6 +46,8 @@ CHECKS: tuple[Check, ...] = (
           f"{_OPTIONS}:bad_options_are_refused"),
     Check("technique", "training_works", "It trains on a few images, to finite weights, in the phases of its plan.",
           f"{_TRAINING}:training_works"),
+    Check("technique", "nothing_deprecated", "It uses nothing that a coming release of dlkit takes away.",
+          f"{_TRAINING}:nothing_deprecated"),
     Check("technique", "default_run_works", "With default options it trains, evaluates, draws and reports.",
           f"{_TRAINING}:default_run_works", slow=True),
     Check("technique", "loss_falls", "The training loss of each phase falls.", f"{_TRAINING}:loss_falls"),
@@ -70,5 +74,29 @@ CHECKS: tuple[Check, ...] = (
           f"{_DATA}:bad_data_is_refused"),
     Check("technique", "nothing_outside_the_run", "It writes into the run and the cache only, and opens no connection.",
           f"{_DATA}:nothing_outside_the_run"),
+    Check("augmenter", "card_is_light", "The plugin's module imports nothing heavy.", f"{_CARDS}:card_is_light"),
+    Check("augmenter", "card_is_complete", "It has a summary that is a sentence.", f"{_CARDS}:listed_is_complete"),
+    Check("augmenter", "parameters_are_sound", "Parameters have help and bounds, and policies name it.",
+          f"{_AUGMENTERS}:parameters_are_sound"),
+    Check("augmenter", "keeps_the_form", "Same sizes and types, pixels in [0, 1], inputs untouched.",
+          f"{_AUGMENTERS}:keeps_the_form"),
+    Check("augmenter", "does_something", "At full strength images change.", f"{_AUGMENTERS}:does_something"),
+    Check("augmenter", "draws_belong_to_samples", "A sample becomes the same image again, in any batch.",
+          f"{_AUGMENTERS}:draws_belong_to_samples"),
+    Check("dataset", "card_is_light", "The plugin's module imports nothing heavy.", f"{_CARDS}:card_is_light"),
+    Check("dataset", "card_is_complete", "It has a summary that is a sentence.", f"{_CARDS}:listed_is_complete"),
+    Check("dataset", "loads", "Images, labels and classes fit together.", f"{_OTHERS}:dataset_loads"),
+    Check("dataset", "repeats", "Loaded again it is the same data.", f"{_OTHERS}:dataset_repeats"),
+    Check("backbone", "card_is_light", "The plugin's module imports nothing heavy.", f"{_CARDS}:card_is_light"),
+    Check("backbone", "card_is_complete", "It has a summary that is a sentence.", f"{_CARDS}:listed_is_complete"),
+    Check("backbone", "builds", "Features are finite, repeat, and pass gradients.", f"{_OTHERS}:backbone_builds"),
+    Check("backbone", "has_stages", "Its stages can be tapped.", f"{_OTHERS}:backbone_has_stages"),
+    Check("exporter", "card_is_light", "The plugin's module imports nothing heavy.", f"{_CARDS}:card_is_light"),
+    Check("exporter", "card_is_complete", "It has a summary that is a sentence.", f"{_CARDS}:listed_is_complete"),
+    Check("exporter", "equals_the_model", "A file that it writes computes what the model does.",
+          f"{_OTHERS}:format_equals", slow=True),
+    Check("logger", "card_is_light", "The plugin's module imports nothing heavy.", f"{_CARDS}:card_is_light"),
+    Check("logger", "hooks_work", "Its hooks work around a training, and write into the run only.",
+          f"{_OTHERS}:hooks_work"),
 )  # fmt: skip
 """All checks, in the order in which they run."""

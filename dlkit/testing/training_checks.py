@@ -43,6 +43,13 @@ def training_works(bench: Bench) -> None:
 
 
 @with_bench
+def nothing_deprecated(bench: Bench) -> None:
+    """Training and evaluating uses nothing that a coming release of dlkit takes away."""
+    _ = bench.trained, bench.figures
+    assert not bench.deprecations, "; ".join(sorted(bench.deprecations))
+
+
+@with_bench
 def default_run_works(bench: Bench) -> None:
     """The whole way of `dlkit train NAME`, with default options (and those that the trial says it needs)."""
     run = session.train(bench.settings(small=False), Silent())

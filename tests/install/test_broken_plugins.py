@@ -21,7 +21,7 @@ def dlkit_techniques():
 """
 PLUGINS = {
     "dlkit-absent": ("import a_module_that_is_absent", "No module named 'a_module_that_is_absent'"),
-    "dlkit-newer": ("DLKIT_API = 99", "interface version 99, this dlkit has 1: upgrade dlkit"),
+    "dlkit-newer": ("DLKIT_API = 99", "interface version 99, this dlkit has 1: upgrade dlkit (pip install"),
     "dlkit-rival": (WORKS, "'autoencoder' is already a name of dlkit's"),
     "dlkit-hooked": (
         "from dlkit.hookspecs import hookimpl\nDLKIT_API = 1\n@hookimpl\ndef dlkit_technics():\n    return []\n",

@@ -90,6 +90,7 @@ class Mean:
         technique.model.load_state_dict(dict(state.tensors))
         return technique
 """
+GOING = "    @__import__('dlkit.interface').interface.deprecated('0.2', '0.3', 'Use another.')\n"
 Write = Callable[..., None]
 
 
@@ -117,9 +118,10 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
 
 def results(only: str = "*") -> dict[str, tuple[str, str]]:
-    from dlkit.testing import bench
+    from dlkit.testing import bench, card_checks
 
     bench._bench.cache_clear()
+    card_checks._heavy.cache_clear()
     outcomes = [(item, item.run()) for item in items_of("dlkit-mean", only)]
     return {item.check.name: (outcome.result, outcome.detail) for item, outcome in outcomes}
 
@@ -140,6 +142,7 @@ def test_a_sound_technique_keeps_all_promises(write: Write) -> None:
         ("options_round_trip", ("return self.text\n", "return self.text * 2\n"), ("", ""), "expected a, got 'aa'"),
         ("bad_options_are_refused", ("raise ValueError", "raise KeyError"), ("", ""), "should raise ValueError"),
         ("training_works", ("", ""), ('PhasePlan("train"', 'PhasePlan("other"'), "plan() lists the phases ['other']"),
+        ("nothing_deprecated", ("", ""), ("    def train", GOING + "    def train"), "removed in 0.3. Use another."),
         ("loss_falls", ("", ""), (".square().mean(), batch", ".square().mean() * 0, batch"), "does not fall: 0 →"),
         ("seed_repeats", ("", ""), ("torch.rand(1, generator=runtime.rng)", "__import__('random').random()"), "differ"),
         ("resume_equals", ("", ""), ('"model": model, ', ""), "stopped and resumed"),
