@@ -131,9 +131,9 @@ def verbs(commands: Commands, disk: Disk, place: Path) -> list[str]:
         if state == "read-only":
             disk.set("ro")
         for verb, words in VERBS.items():
-            filled = [names.get(word, word.replace("DISK", str(disk.place))) for word in words]
+            filled = [names.get(word, word.replace("DISK/", f"{disk.place}/{state}-")) for word in words]
             code, errors = commands.run(*filled)
-            found = list(told(code, errors, run)) + (["it says that it worked"] if code == 0 else [])
+            found = list(told(code, errors, disk.place)) + (["it says that it worked"] if code == 0 else [])
             problems += [f"{verb} on a {state} disk: {what}" for what in found]
         if made(run) != kept:
             problems.append(f"{state}: the run is not what it was")
