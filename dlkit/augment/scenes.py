@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -58,10 +59,15 @@ class Scenes:
         """These scenes with others in the places of several sets of rows, which do not overlap."""
         if not parts:
             return self
-        places = [(rows.to(self.images.device, non_blocking=True), changed) for rows, changed in parts]
+        others = torch.ones(len(self), dtype=torch.bool)
+        for rows, _ in parts:
+            others[rows] = False
+        kept = others.nonzero()[:, 0]
+        whole = [*parts, (kept, self.at(kept))] if len(kept) else parts
+        places = [(rows.to(self.images.device, non_blocking=True), changed) for rows, changed in whole]
 
         def changed_part(tensor: Tensor, name: str) -> Tensor:
-            result = tensor.clone()
+            result = torch.empty_like(tensor)
             for rows, changed in places:
                 result.index_copy_(0, rows, getattr(changed, name))
             return result

@@ -33,8 +33,8 @@ def posterize(scenes: Scenes, _draws: Draws, *, bits: Tensor) -> Scenes:
 
 def solarize(scenes: Scenes, _draws: Draws, *, threshold: Tensor) -> Scenes:
     """Pixels from ``threshold`` ``(B,)`` on become negative."""
-    images = scenes.images
-    return scenes.with_images(torch.where(images >= each(threshold), 1 - images, images))
+    light = (scenes.images >= each(threshold)).float()
+    return scenes.with_images((scenes.images - light).abs_())  # |x − 1| = 1 − x; torch.where takes thrice as long
 
 
 def invert(scenes: Scenes, _draws: Draws) -> Scenes:
@@ -53,16 +53,14 @@ def auto_contrast(scenes: Scenes, _draws: Draws) -> Scenes:
 
 def equalize(scenes: Scenes, _draws: Draws) -> Scenes:
     """Each channel's 8-bit levels as often as each other, as far as they can be (PIL's ImageOps.equalize)."""
-    images = scenes.images
-    levels = (images * 255).round_().long().flatten(2)
+    levels = (scenes.images * 255).round_().int().flatten(2)
     counts = _counted(levels)
-    places = torch.arange(256, device=images.device)
+    places = torch.arange(256, device=counts.device)
     last = torch.where(counts > 0, places, 0).amax(2, keepdim=True)
     step = (levels.shape[2] - counts.gather(2, last)) // 255
     before = counts.cumsum(2) - counts  # pixels that are darker
-    curve = ((before + step // 2) // step.clamp_min(1)).clamp_(0, 255).float() / 255
-    found = curve.gather(2, levels).view_as(images)
-    return scenes.with_images(torch.where(step[..., None] > 0, found, images))
+    curves = torch.where(step > 0, ((before + step // 2) // step.clamp_min(1)).clamp_(0, 255), places)
+    return scenes.with_images(_looked_up(curves / 255, levels).view_as(scenes.images))
 
 
 def tone_clip(scenes: Scenes, draws: Draws, *, share: Tensor) -> Scenes:
@@ -73,11 +71,19 @@ def tone_clip(scenes: Scenes, draws: Draws, *, share: Tensor) -> Scenes:
 
 
 def _counted(levels: Tensor) -> Tensor:
-    """How often each of 256 levels is in ``(B, C, N)``: ``(B, C, 256)``."""
-    batch, channels, _ = levels.shape
-    if levels.device.type == "cpu":  # three times as fast there; elsewhere it waits for the device
-        starts = torch.arange(batch * channels).mul_(256).reshape(batch, channels, 1)
-        counts = torch.bincount((levels + starts).flatten(), minlength=batch * channels * 256)
-        return counts.reshape(batch, channels, 256)
-    zeros = torch.zeros(batch, channels, 256, dtype=torch.int64, device=levels.device)
-    return zeros.scatter_add_(2, levels, zeros.new_ones(1).expand_as(levels))
+    """How often each of 256 levels is in int32 ``(B, C, N)``: int64 ``(B, C, 256)``."""
+    if levels.device.type == "cpu":  # several times as fast there; elsewhere it would wait for the device
+        counts = [torch.bincount(channel, minlength=256) for channel in levels.flatten(0, 1)]
+        return torch.stack(counts).reshape(*levels.shape[:2], 256)
+    zeros = torch.zeros(*levels.shape[:2], 256, dtype=torch.int64, device=levels.device)
+    return zeros.scatter_add_(2, levels.long(), zeros.new_ones(1).expand(levels.shape))
+
+
+def _looked_up(curves: Tensor, levels: Tensor) -> Tensor:
+    """The values of curves ``(B, C, 256)`` at int32 levels ``(B, C, N)``."""
+    if levels.device.type != "cpu":
+        return curves.gather(2, levels.long())
+    found = torch.empty(levels.shape)
+    for curve, channel, out in zip(curves.flatten(0, 1), levels.flatten(0, 1), found.flatten(0, 1), strict=True):
+        torch.index_select(curve, 0, channel, out=out)
+    return found
