@@ -43,7 +43,7 @@ def list_manifest(path: Path, label: tuple[str, ...] = (), *, needed: bool = Tru
     """
     where = shown(path)
     rows = _rows(path)
-    _, header = next(rows, (0, []))
+    header = [shown(name) for name in next(rows, (0, []))[1]]
     columns = [name.strip().lower() for name in header]
     if not needed and not {name.strip().lower() for name in label} <= set(columns):
         label = ()

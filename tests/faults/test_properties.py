@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dlkit.augment.cards import augmenters
@@ -60,6 +60,7 @@ def test_any_config_is_settings_or_is_refused(card: Any, data: st.DataObject) ->
 
 
 @quick
+@example(b"image_path,lab\xe6t,split\na.png,x\n")
 @given(st.binary() | st.text().map(lambda text: f"image_path,label,split\n{text}".encode("utf-8", "surrogatepass")))
 def test_any_bytes_are_a_manifest_or_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "m.csv").write_bytes(content)
