@@ -29,7 +29,10 @@ NETS = ("mlp", "dcgan", "resnet")
 CONDITIONS = (None, "concat", "projection", "acgan", "matching")
 SIZES = ((8, 8), (28, 28), (32, 32), (64, 64), (30, 44))
 CHANNELS = (1, 3)
-STEPS, BATCH, IMAGES = 300, 8, 160
+STEPS, BATCH, IMAGES = 300, 4, 160
+SATURATING = ("minimax", "non-saturating", "hinge")
+"""Whose discriminator has nothing to learn once its loss is near zero. The square of lsgan pulls the generator all the
+more, the surer the discriminator is; the critic of wgan-gp has no end to reach."""
 
 
 def pairs() -> list[tuple[Any, ...]]:
@@ -89,7 +92,7 @@ def check(figures: Mapping[str, Tensor], loss: str) -> None:
     assert all(bool(value.isfinite()) for value in figures.values()), figures
     assert figures["moved"] > 0
     assert figures["pull"] > 1e-4
-    if loss != "wgan-gp":  # whose critic has no end to reach
+    if loss in SATURATING:
         assert figures["discriminator_loss"] > 0.01, figures
     assert max(abs(figures["d_genuine"]), abs(figures["d_generated"])) < 30, figures
 

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 from dlkit_builtin.gan.game import Game
+from dlkit_builtin.gan.losses import generator_loss
 from dlkit_builtin.gan.networks import build
 from dlkit_builtin.gan.options import GanOptions
 from dlkit_builtin.gan.recipes import recipe
 from dlkit_builtin.gan.snapshots import diversity, keep, kept, moments
 from dlkit_builtin.gan.technique import Gan
+from torch import nn
 
 from dlkit import session
 from dlkit.cli.main import main
@@ -182,6 +184,53 @@ def test_a_run_is_whole_and_resumes_to_the_bit(tmp_path: Path, monkeypatch: pyte
     assert main(["generate", "latest", "--runs", runs, "-n", "5", "--quiet"]) == 0
     assert len(list((tmp_path / "whole" / "latest" / "generated").rglob("0*.png"))) == 5
     assert main(["export", "latest", "--runs", runs, "--quiet"]) == 0
+
+
+def test_a_loss_that_is_not_finite_stops_at_the_last_good_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(session, "save_pictures", lambda *_: None)
+    small(tmp_path / "data.npz")
+    calls = itertools.count()
+
+    def breaks(loss: Any, outputs: torch.Tensor) -> torch.Tensor:
+        return generator_loss(loss, outputs) * (torch.nan if next(calls) == 7 else 1)  # in the second epoch
+
+    with monkeypatch.context() as broken:
+        broken.setattr("dlkit_builtin.gan.game.generator_loss", breaks)
+        words = ["--data", str(tmp_path / "data.npz"), "--checkpoint-every", "0", "--epochs", "3"]
+        assert main([*WORDS, *words, "--runs", str(tmp_path / "runs")]) == 1
+    assert "generator_loss is nan" in capsys.readouterr().err
+    assert main(["resume", "latest", "--runs", str(tmp_path / "runs"), "--quiet"]) == 0
+    assert main([*WORDS, *words, "--runs", str(tmp_path / "whole")]) == 0
+    weights = [(tmp_path / name / "latest" / "model.safetensors").read_bytes() for name in ("runs", "whole")]
+    assert weights[0] == weights[1]  # it went on where all was well
+
+
+def test_published_settings_reach_the_optimizers(tmp_path: Path) -> None:
+    data = small(tmp_path / "data.npz")
+    for given, betas, rates in (
+        ({"loss": "wgan-gp"}, (0.0, 0.9), (1e-4, 1e-4)),
+        ({"net": "resnet"}, (0.0, 0.99), (1e-4, 1e-4)),
+        ({"lr_discriminator": 4e-4, "betas": (0.0, 0.9)}, (0.0, 0.9), (2e-4, 4e-4)),
+    ):
+        options = GanOptions(width=4, **given)  # type: ignore[arg-type]
+        technique = Gan(options, data.spec)
+        chosen = dataclasses.replace(options, lr=technique.recipe.lr)
+        runtime = Runtime(RuntimeOptions(threads=1))
+        game = Game(technique.generator, technique.discriminator, chosen, technique.recipe, runtime)
+        groups = [each.param_groups[0] for each in (game.of_generator, game.of_discriminator)]
+        assert [group["betas"] for group in groups] == [betas, betas]
+        assert tuple(group["lr"] for group in groups) == rates
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_spectral_norm_is_on_every_layer_of_the_discriminator_or_on_none(net: str) -> None:
+    for spectral in (True, False):
+        generator, discriminator = build(net, (1, 28, 28), latent=5, width=4, spectral=spectral)
+        layers = [each for each in discriminator.modules() if isinstance(each, nn.Linear | nn.Conv2d)]
+        assert all(hasattr(each, "parametrizations") == spectral for each in layers)
+        assert not any(hasattr(each, "parametrizations") for each in generator.modules())
 
 
 def test_fewer_epochs_than_there_were_are_refused(
