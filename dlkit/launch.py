@@ -96,35 +96,44 @@ def launch(settings: Settings, display: Display, run: Run | None = None) -> Run:
         folder = Path(name)
         write_text(folder / CONFIG, settings.to_toml())
         write_json(folder / JOB, {"run": None if run is None else str(run.path), "quiet": display.quiet})
-        _start(settings.runtime, folder)
-        if (folder / ERROR).exists():
-            raise _told(read_json(folder / ERROR))
-        return Run(Path((folder / RUN).read_text(encoding="utf-8")))
+        failure = _started(settings.runtime, folder)
+        begun = Run(Path((folder / RUN).read_text(encoding="utf-8"))) if (folder / RUN).exists() else None
+        if failure is not None:
+            if begun is not None:
+                begun.set_status("failed", error=f"{type(failure).__name__}: {failure}")
+            raise failure
+    if begun is None:
+        raise TrainingError("The processes that train together ended without a run.")
+    return begun
 
 
-def _start(options: RuntimeOptions, folder: Path) -> None:
-    """Start the workers, and wait until all have ended."""
+def _started(options: RuntimeOptions, folder: Path) -> DlkitError | None:
+    """Start the workers, and wait until all have ended; what went wrong with them.
+
+    Raises:
+        Interrupted: by a signal, which they were told.
+    """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import elastic_launch
 
     config = _config(options, folder)
+    _quieten()
     with _handlers_kept():
         try:
             elastic_launch(config, sys.executable)("-P", "-m", "dlkit.worker", str(folder))
         except SignalException as stop:
             raise _interrupted(int(stop.sigval), folder) from None
         except ChildFailedError as error:
-            if (folder / ERROR).exists():
-                return
-            raise _died(error, folder) from error
+            if not (folder / ERROR).exists():
+                return _died(error, folder)
+    return _told(read_json(folder / ERROR)) if (folder / ERROR).exists() else None
 
 
 def _config(options: RuntimeOptions, folder: Path) -> LaunchConfig:
     from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, Std
     from torch.distributed.launcher.api import LaunchConfig
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     # One node needs no negotiation; several may lose one and find it again.
     alone = options.nodes == 1
     return LaunchConfig(
@@ -141,6 +150,13 @@ def _config(options: RuntimeOptions, folder: Path) -> LaunchConfig:
             log_dir=str(folder / "logs"), redirects=dict.fromkeys(range(1, options.devices), Std.ALL)
         ),
     )
+
+
+def _quieten() -> None:
+    """What the launcher has to say, dlkit says."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith("torch.distributed.elastic"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def free_port() -> int:

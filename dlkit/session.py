@@ -118,9 +118,9 @@ def go_on(
     with ExitStack() as stack:
         stack.enter_context(interruptible())
         processes = processes or join()
-        begun(run)
         if processes.leads:
             stack.enter_context(run.locked())
+        begun(run)
         runtime = Runtime(settings.runtime, display, processes)
         data = load_training_data(settings, display)
         if data.spec.fingerprint != run.spec.fingerprint:

@@ -33,5 +33,7 @@ def changed(run: Run, changes: Mapping[str, object]) -> Settings:
             "TOTAL counts from the beginning of the run; name more than that, or train a new run.",
         )
     # The same number of threads adds numbers in the same order, so that the result is the same to the bit.
-    threads = settings.runtime.threads or next((e.get("threads") for e in run.environments[:1]), None)
+    processes = settings.runtime.devices * settings.runtime.nodes
+    like_now = [session for session in run.environments if session.get("processes", 1) == processes]
+    threads = settings.runtime.threads or next((session.get("threads") for session in like_now), None)
     return dataclasses.replace(settings, runtime=dataclasses.replace(settings.runtime, threads=threads))

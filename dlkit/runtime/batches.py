@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dlkit.data import to_pixels
+from dlkit.runtime.processes import Processes
 
 if TYPE_CHECKING:
     from dlkit.data import Split
@@ -81,14 +82,20 @@ class Feed:
         self.targets = None if split.targets is None else split.targets.to(device)
         self._read = split.raw
 
-    def batches(self, order: Tensor | None, cuts: Cuts) -> Iterator[Batch]:
+    def batches(self, order: Tensor | None, cuts: Cuts, sharing: Processes | None = None) -> Iterator[Batch]:
         """The images in ``order`` (int64 on the CPU; None: as they are), in batches as cut.
+
+        Args:
+            order: which images.
+            cuts: where batches start and stop in it.
+            sharing: processes that all ask for the same batches, of which each reads its share from the disk.
 
         Raises:
             DataError: whatever reading an image raises, at the batch that needed it.
         """
-        if self.resident is None:
-            return self._streamed(torch.arange(self.count) if order is None else order, cuts)
+        if self.resident is None or sharing is not None:
+            everything = torch.arange(self.count) if order is None else order
+            return self._streamed(everything, cuts, sharing or Processes())
         return self._sliced(self.resident, cuts) if order is None else self._indexed(self.resident, order, cuts)
 
     def _sliced(self, images: Tensor, cuts: Cuts) -> Iterator[Batch]:
@@ -108,14 +115,17 @@ class Feed:
             pixels = to_pixels(images.index_select(0, indices))
             yield Batch(pixels, _chosen(labels, indices), indices, _chosen(self.targets, indices))
 
-    def _streamed(self, order: Tensor, cuts: Cuts) -> Iterator[Batch]:
-        pinned = self.device.type == "cuda"
+    def _streamed(self, order: Tensor, cuts: Cuts, sharing: Processes) -> Iterator[Batch]:
+        pinned = self.device.type == "cuda" and sharing.count == 1
 
         def read(start: int, end: int) -> Tensor:
-            raw = self._read(order[start:end])
+            indices = order[start:end]
+            raw = self._read(indices[sharing.share(end - start)] if end - start >= sharing.count else indices)
             return raw.pin_memory() if pinned else raw
 
         for (start, end), raw in zip(cuts, ahead(read, cuts, self.workers), strict=True):
+            if end - start >= sharing.count:
+                raw = sharing.whole(raw, end - start)
             indices = order[start:end].to(self.device)
             pixels = to_pixels(raw.to(self.device, non_blocking=True))
             yield Batch(pixels, _chosen(self.labels, indices), indices, _chosen(self.targets, indices))

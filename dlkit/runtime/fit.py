@@ -91,6 +91,7 @@ class Fit:
         updater.limit = None
         self.cuts = cut(len(self.data), options.batch_size, merge_single=not self.independent)
         self.feed = runtime.feed(self.data)
+        self.glances = min(_GLANCE_SECONDS, options.checkpoint_every.seconds or _GLANCE_SECONDS)
         if self.data.augmentation is not None:
             self.data.augmentation.used = True
         self.together = Together(runtime, self.phase, self.state)
@@ -154,29 +155,26 @@ class Fit:
             if due:
                 if self._glance() and here.batch < total:
                     break
-                glance = clock() + self._every()
+                glance = clock() + self.glances
         self._end_epoch(partial=here.batch < total)
 
     def _batches(self) -> Iterable[Batch]:
         """What is left of the epoch at hand; its order and its augmentation are derived from (seed, phase, epoch)."""
         derive, key, cuts = self.runtime.derive, (self.phase, self.here.epoch), self.cuts[self.here.batch :]
         self.order = order = epoch_order(len(self.data), self.weights, derive("permutation", *key))
-        return augmented_batches(self.feed.batches(order, cuts), self.data, order, cuts, derive("augment", *key))
+        batches = self.feed.batches(order, cuts, self.together.reading(self.feed))
+        return augmented_batches(batches, self.data, order, cuts, derive("augment", *key))
 
     def _set_rate(self, batch: int) -> None:
         """For a batch of this epoch."""
         total = len(self.cuts)
         self.rates.set(self.here.epoch + batch / total, 1 / total, self.here.horizon)
 
-    def _every(self) -> float:
-        """Seconds between two glances."""
-        return min(_GLANCE_SECONDS, self.options.checkpoint_every.seconds or _GLANCE_SECONDS)
-
     def _glance(self) -> bool:
         """Between two steps: look at the figures, show, save, stop. Whether time is up."""
         self._flush()
         before, now = self.since, self._account()
-        self.together.pace(now - before, self._every())
+        self.together.pace(now - before, self.glances)
         self.reporter.advance(self._images(), self.means.means())
         every = self.options.checkpoint_every.seconds
         if (signum := self.together.asked_to_stop()) is not None:

@@ -17,6 +17,8 @@ from dlkit.runtime.phase import Position, RunLike
 from dlkit.runtime.signals import stop
 
 if TYPE_CHECKING:
+    from dlkit.runtime.batches import Feed
+    from dlkit.runtime.processes import Processes
     from dlkit.runtime.runtime import Runtime
 
 
@@ -100,6 +102,10 @@ class Together:
     def pace(self, seconds: float, every: float) -> None:
         """Where ``pause`` steps took so many seconds, set how many take about ``every``."""
         self.pause = max(1, min(FULL, round(self.pause * every / seconds if seconds > 0 else FULL)))
+
+    def reading(self, feed: Feed) -> Processes | None:
+        """Those that read a share of each batch, where any of them cannot hold all images in memory."""
+        return self.processes if self.processes.count > 1 and self.processes.largest(feed.resident is None) else None
 
     def share_statistics(self) -> None:
         """Average what batch norm remembers of the rows that each process has seen."""

@@ -22,6 +22,7 @@ JOBS: dict[str, tuple[str, dict[str, Any]]] = {
     "autoencoder": ("autoencoder", SMALL | {"layers": 16, "code": 6, "denoise": "gaussian:0.3", "clip": 1.0}),
     "greedy": ("autoencoder", SMALL | {"layers": 16, "code": 6, "greedy": True, "greedy_epochs": 1, "accumulate": 2}),
     "augmented": ("autoencoder", SMALL | {"layers": 16, "code": 6, "augment": "flip noise:gaussian"}),
+    "streamed": ("autoencoder", SMALL | {"layers": 16, "code": 6, "in_memory": "no"}),
     "vae": ("vae", SMALL | {"layers": 16, "code": 3}),
     "gan": ("gan", SMALL | {"net": "mlp", "width": 16, "latent": 4, "diffaug": "color,translation"}),
     "rbm": ("rbm", SMALL | {"hidden": 12, "momentum": 0.5}),

@@ -127,7 +127,7 @@ class Features:
             self.notices += (f"Loading this run asks for trust in types of other packages: {TRUST}={names}",)
         for notice in self.notices:
             runtime.warn(notice)
-        if self.table:
+        if self.table and runtime.processes.leads:
             write_json(run.path / "search.json", [_plain(row) for row in self.table])
             best = self.table[0]
             text = f"Chosen: {_written(best['parameters'])} ({best['score']:.4f} by cross-validation)"

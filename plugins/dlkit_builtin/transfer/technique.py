@@ -110,14 +110,19 @@ class Transfer:
         return network
 
     def _choose(self, data: ImageData, runtime: Runtime, run: Run) -> str:
+        """Among several processes the first one chooses, since a race against the clock ends differently in each."""
         from dlkit_builtin.transfer.auto import advise
 
-        advice = advise(self.network, data, runtime, self.options, run.path / "race.json")
-        self.advice = advice.to_json()
-        self.stages = self.advice["stages"]
-        write_json(run.path / "advice.json", self.advice)
-        show(advice, runtime)
-        return advice.choice
+        def weighed() -> dict[str, Any]:
+            advice = advise(self.network, data, runtime, self.options, run.path / "race.json")
+            found = advice.to_json()
+            write_json(run.path / "advice.json", found)
+            show(advice, runtime)
+            return found
+
+        self.advice = found = runtime.processes.first(weighed)
+        self.stages = found["stages"]
+        return str(found["choice"])
 
     def advise(self, data: ImageData, runtime: Runtime) -> Mapping[str, Any]:
         """What ``auto`` would do, and why; nothing is trained that is kept."""

@@ -1,0 +1,181 @@
+"""``--devices 2`` on the command line: one display, one record; processes that die are started again; signals save."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from dlkit.cli.main import main
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
+
+WORDS = ["--layers", "16", "--code", "6", "--batch-size", "15", "--denoise", "--dropout", "0.2", "--batch-norm",
+         "--threads", "1", "--checkpoint-every", "0"]  # fmt: skip
+
+
+class Training:
+    """``dlkit train autoencoder --devices 2``, begun."""
+
+    def __init__(self, data: Path, root: Path, *words: str) -> None:
+        self.run = root / "autoencoder" / f"{data.stem}-001"
+        command = ["-m", "dlkit", "train", "autoencoder", "--data", str(data), "--runs", str(root), *WORDS]
+        self.process = subprocess.Popen(
+            [sys.executable, *command, "--devices", "2", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_for_epochs(self, count: int) -> None:
+        deadline = time.monotonic() + 120
+        while len(self.rows()) < count:
+            assert time.monotonic() < deadline
+            assert self.process.poll() is None, self.process.communicate()
+            time.sleep(0.02)
+
+    def rows(self) -> list[str]:
+        path = self.run / "metrics.jsonl"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def worker(self, rank: int) -> int:
+        """The process of that rank."""
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                environment = (entry / "environ").read_bytes().split(b"\0")
+            except OSError:  # it has just ended
+                continue
+            if parent == self.process.pid and f"RANK={rank}".encode() in environment:
+                return int(entry.name)
+        raise AssertionError(f"there is no process {rank}")
+
+    def end(self) -> tuple[int, str, str]:
+        """Exit code, standard output, standard error."""
+        try:
+            output, errors = self.process.communicate(timeout=240)
+        finally:
+            self.process.terminate()
+        return self.process.returncode, output, errors
+
+
+@pytest.fixture(scope="module")
+def unharmed(shapes_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """A run of forty epochs, and what the command wrote."""
+    training = Training(shapes_npz, tmp_path_factory.mktemp("unharmed"), "--epochs", "40", "--json")
+    code, output, errors = training.end()
+    assert code == 0, errors
+    return training.run, output, errors
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    first, second = (load_file(run / "model.safetensors") for run in (one, other))
+    return all(first[name].equal(second[name]) for name in first | second)
+
+
+@pytest.mark.slow
+def test_one_process_speaks(unharmed: tuple[Path, str, str]) -> None:
+    run, output, errors = unharmed
+    assert json.loads(output)["run"] == str(run)
+    assert errors.count("epoch 1/40") == 1
+    assert "gloo" not in errors.lower()
+    assert (run / "report.html").exists()
+    assert len((run / "metrics.jsonl").read_text().splitlines()) == 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_what_dies_is_started_again_and_the_result_is_the_same(
+    unharmed: tuple[Path, str, str], shapes_npz: Path, tmp_path: Path, rank: int
+) -> None:
+    training = Training(shapes_npz, tmp_path, "--epochs", "40")
+    training.wait_for_epochs(5)
+    os.kill(training.worker(rank), signal.SIGKILL)
+    code, _, errors = training.end()
+    assert code == 0, errors
+    assert "all 2 go on from the last checkpoint (restart 1 of at most 3)" in errors
+    assert same_weights(training.run, unharmed[0])
+    assert [json.loads(row)["epoch"] for row in training.rows()] == list(range(1, 41))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_resume_ends_as_if_nothing_had_been(
+    unharmed: tuple[Path, str, str], shapes_npz: Path, tmp_path: Path, sent: signal.Signals
+) -> None:
+    training = Training(shapes_npz, tmp_path, "--epochs", "40")
+    training.wait_for_epochs(5)
+    training.process.send_signal(sent)
+    code, _, errors = training.end()
+    assert code == 128 + sent
+    assert errors.splitlines()[-2:] == [
+        f"Stopped by {sent.name}.",
+        f"Everything up to here is saved; go on with: dlkit resume {training.run}",
+    ]
+    assert "Traceback" not in errors
+    assert json.loads((training.run / "status.json").read_text())["status"] == "interrupted"
+    assert main(["resume", str(training.run), "--quiet"]) == 0
+    assert same_weights(training.run, unharmed[0])
+
+
+@pytest.mark.slow
+def test_workers_stop_where_the_launcher_is_killed(shapes_npz: Path, tmp_path: Path) -> None:
+    training = Training(shapes_npz, tmp_path, "--epochs", "100000")
+    training.wait_for_epochs(2)
+    workers = [training.worker(rank) for rank in (0, 1)]
+    training.process.kill()
+    training.end()
+    deadline = time.monotonic() + 60
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert json.loads((training.run / "status.json").read_text())["status"] == "interrupted"
+
+
+def test_an_error_ends_all_with_one_message(
+    shapes_npz: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "autoencoder", "--data", str(shapes_npz), "--runs", str(tmp_path), "--layers", "16", "--devices",
+             "2", "--lr", "1e30", "--epochs", "3"]  # fmt: skip
+    assert main(words) == 1
+    errors = capfd.readouterr().err
+    assert errors.count("Error:") == 1
+    assert "Training went astray" in errors
+    assert "Traceback" not in errors
+    status = json.loads((tmp_path / "autoencoder" / "shapes-001" / "status.json").read_text())
+    assert status["status"] == "failed"
+    assert "went astray" in status["error"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--devices", "2", "--device", "mps"], "2 processes cannot share it"),
+        (["--nodes", "2"], "the nodes' processes must find one another"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_starts(
+    words: list[str], says: str, shapes_npz: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "autoencoder", "--data", str(shapes_npz), "--runs", str(tmp_path), *words]) == 2
+    assert says in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_more_devices_than_there_are_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dlkit.errors import UsageError
+    from dlkit.runtime import device
+
+    monkeypatch.setattr(device, "_present", lambda: ["cuda:0", "cuda:1", "cpu"])
+    device.check_devices("auto", 2)
+    device.check_devices("cpu", 64)
+    with pytest.raises(UsageError, match="--devices 3: this machine has 2 GPUs") as refused:
+        device.check_devices("auto", 3)
+    assert refused.value.hint == "Use --devices 2."
