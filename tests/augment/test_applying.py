@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dlkit.augment import Draws, History, Policy, Scenes, apply, sample_keys
 from dlkit.augment.cards import augmenters
-from dlkit.augment.geometry import displace, transformed, warp
+from dlkit.augment.geometry import displace, onto, transformed, warp
 from dlkit.augment.policy import step_at
 
 
@@ -198,6 +198,12 @@ def test_perspective_follows_its_matrix() -> None:
     weights = after / after.sum()
     found = torch.stack(((weights.sum(0) * centres).sum(), (weights.sum(1) * centres).sum()))
     assert (transformed(torch.tensor([[[31.5, 41.5]]]), matrix)[0, 0] - found).abs().max() < 0.1
+
+
+def test_corners_go_where_they_are_to() -> None:
+    corners = torch.tensor([[[2.0, 1], [60, 5], [50, 33], [9, 30]]])
+    own = torch.tensor([[[0.0, 0], [64, 0], [64, 40], [0, 40]]])
+    torch.testing.assert_close(transformed(own, onto(corners, (40, 64))), corners)
 
 
 def test_draws_are_even_and_independent() -> None:

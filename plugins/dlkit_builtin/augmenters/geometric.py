@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dlkit.augment import Draws, Scenes
-from dlkit.augment.geometry import about_centre, displace, warp
+from dlkit.augment.geometry import about_centre, displace, onto, warp
 from dlkit_builtin.augmenters.fields import smooth
 
 
@@ -59,13 +59,10 @@ def scale(scenes: Scenes, _draws: Draws, *, change: Tensor, fill: str) -> Scenes
 
 def perspective(scenes: Scenes, draws: Draws, *, distortion: Tensor, fill: str) -> Scenes:
     """Each corner moves inwards by up to ``distortion`` ``(B,)`` of half the width and height, as torchvision's."""
-    from kornia.geometry.transform import get_perspective_transform
-
     half = distortion.new_tensor(scenes.size).flip(0) / 2
     signs = distortion.new_tensor([[-1, -1], [1, -1], [1, 1], [-1, 1]])
     moves = draws.uniform("corners", 4, 2) * distortion[:, None, None]
-    corners = (half + signs * half).expand(len(scenes), 4, 2)
-    return warp(scenes, get_perspective_transform(corners, half + signs * half * (1 - moves)), fill)
+    return warp(scenes, onto(half + signs * half * (1 - moves), scenes.size), fill)
 
 
 def crop(scenes: Scenes, draws: Draws, *, cut: Tensor, jitter: Tensor) -> Scenes:
