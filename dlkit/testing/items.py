@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -76,7 +77,9 @@ class Item:
         if self.exception:
             return Outcome("excepted", self.exception)
         try:
-            self()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of libraries, about data that is tiny and odd on purpose
+                self()
         except NotApplicable as reason:
             return Outcome("skipped", str(reason))
         except AssertionError as error:

@@ -21,17 +21,13 @@ if TYPE_CHECKING:
 ROWS, COLUMNS = 6, 12
 _STEPS = 10
 _GALLERY = 10_000
-CLASSES = 20
 
 
 def pictures(technique: Gan, data: ImageData, runtime: Runtime) -> Iterator[Picture]:
-    """Samples, by class where they can be asked for, samples over time, the game's course, a walk through the noise,
-    copies."""
+    """Samples, samples over time, the game's course, a walk through the noise, copies."""
     images = generated(technique.generate, ROWS * COLUMNS, runtime, "pictures")
     caption = "New images from noise, not chosen. Look for several alike: a sign of collapse."
     yield Picture("generated", "Generated images", caption, plots.image_grid(torch.split(images, COLUMNS), [""] * ROWS))
-    if technique.conditions is not None and technique.spec.target == "classes":
-        yield _classes(technique, runtime)
     over_time = technique.over_time
     if over_time:
         caption = "The same noise at moments of training; each row is an epoch. samples/over-time.gif shows it moving."
@@ -48,17 +44,6 @@ def pictures(technique: Gan, data: ImageData, runtime: Runtime) -> Iterator[Pict
     yield Picture("walk", "A walk through the noise", caption, plots.image_grid(walks, [""] * len(walks)))
     if len(data.train):
         yield _nearest(images, data, runtime)
-
-
-def _classes(technique: Gan, runtime: Runtime) -> Picture:
-    """A row for each class, at most :data:`CLASSES`; the noise is that of the column."""
-    names = technique.spec.classes[:CLASSES]
-    noise = technique.draw(COLUMNS, runtime.generator("classes"))
-    with runtime.inference():
-        labels = [torch.full((COLUMNS,), each, device=runtime.device) for each in range(len(names))]
-        rows = [technique.decode(noise, label).float().cpu() for label in labels]
-    caption = "Generated images of each class, not chosen. Images of a column are made of the same noise."
-    return Picture("classes", "By class", caption, plots.image_grid(rows, names))
 
 
 def walk(technique: Gan, runtime: Runtime, number: int) -> Tensor:
