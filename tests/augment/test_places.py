@@ -73,6 +73,19 @@ def test_perspective_is_torchvisions() -> None:
     torch.testing.assert_close(found.images, expected, rtol=0, atol=2e-4)
 
 
+def test_whole_pixels_slide_as_they_would_be_interpolated() -> None:
+    before, draws = scenes(), Draws(sample_keys(2, torch.arange(COUNT)))
+    before = Scenes(torch.rand(COUNT, 3, HEIGHT, WIDTH), before.masks, before.boxes, before.keypoints)
+    for axis, side in (("horizontal", WIDTH), ("vertical", HEIGHT)):
+        pixels = torch.arange(COUNT).float() * 10 - 100
+        slid, moved = (operate("translate", before, draws, {"share": (pixels + off) / side, "axis": axis})
+                       for off in (0, 0.0015))  # fmt: skip
+        assert (slid.images - moved.images).abs().max() < 0.0016
+        assert torch.equal(slid.masks, moved.masks)  # type: ignore[arg-type]
+        torch.testing.assert_close(slid.boxes, moved.boxes, rtol=0, atol=0.002, equal_nan=True)
+        torch.testing.assert_close(slid.keypoints, moved.keypoints, rtol=0, atol=0.002)
+
+
 def test_scale_and_crop_map_points() -> None:
     points = torch.tensor([[[10.0, 20], [48, 32]]]).repeat(3, 1, 1)
     plain = Scenes(torch.zeros(3, 1, 64, 96), keypoints=points)

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from dlkit.augment import Draws, Scenes
-from dlkit.augment.geometry import about_centre, displace, onto, warp
+from dlkit.augment.geometry import about_centre, displace, moved_boxes, onto, warp
 from dlkit_builtin.augmenters.fields import smooth
+
+_WHOLE = 1e-3  # pixels
 
 
 def rotate(scenes: Scenes, _draws: Draws, *, angle: Tensor, fill: str) -> Scenes:
@@ -31,8 +33,11 @@ def translate(scenes: Scenes, draws: Draws, *, share: Tensor, axis: str, fill: s
         along[:, 1] = 0
     else:
         along[:, 0] = 0
+    shifts = share[:, None] * along * share.new_tensor(scenes.size).flip(0)
+    if shifts.device.type == "cpu" and fill == "black" and (shifts - shifts.round()).abs().max() < _WHOLE:
+        return _slid(scenes, shifts.round())
     matrices = _identity(share)
-    matrices[:, :2, 2] = share[:, None] * along * share.new_tensor(scenes.size).flip(0)
+    matrices[:, :2, 2] = shifts
     return warp(scenes, matrices, fill)
 
 
@@ -100,6 +105,31 @@ def flip(scenes: Scenes, _draws: Draws, *, axis: str) -> Scenes:
 
 def _identity(values: Tensor) -> Tensor:
     return torch.eye(3, device=values.device).repeat(len(values), 1, 1)
+
+
+def _slid(scenes: Scenes, shifts: Tensor) -> Scenes:
+    """By whole pixels ``(B, 2)`` to the right and down: rows are copied, a tenth of the time of interpolation."""
+
+    def slid(images: Tensor) -> Tensor:
+        result = torch.zeros_like(images)
+        height, width = scenes.size
+        for image, moved, (x, y) in zip(images, result, shifts.int().tolist(), strict=True):
+            if abs(x) < width and abs(y) < height:
+                part = image[:, max(0, -y) : height - max(0, y), max(0, -x) : width - max(0, x)]
+                moved[:, max(0, y) : height + min(0, y), max(0, x) : width + min(0, x)] = part
+        return result
+
+    def move(points: Tensor) -> Tensor:
+        return points + shifts[:, None]
+
+    masks, boxes, points = scenes.masks, scenes.boxes, scenes.keypoints
+    return replace(
+        scenes,
+        images=slid(scenes.images),
+        masks=None if masks is None else slid(masks),
+        boxes=None if boxes is None else moved_boxes(boxes, move, scenes.size),
+        keypoints=None if points is None else move(points),
+    )
 
 
 def _one_of_two(draws: Draws) -> Tensor:

@@ -21,7 +21,8 @@ class Operation:
         weak, strong: its value at magnitude 0 and 1, evenly between.
         signed: either sign, drawn.
         slope: ``weak`` and ``strong`` are tangents of the angle that the augmenter takes.
-        pixels: the values are pixels, the augmenter takes a share of the height (0) or width (1).
+        side: the values are shifts in whole pixels, the augmenter takes a share of the height (0) or width (1).
+        shares: the values were shares of that side at first.
         words: other parameters.
     """
 
@@ -31,7 +32,8 @@ class Operation:
     strong: float = 0.0
     signed: bool = False
     slope: bool = False
-    pixels: int | None = None
+    side: int | None = None
+    shares: bool = False
     words: Mapping[str, str] = field(default_factory=dict)
 
     def values(self, magnitudes: Tensor, signs: Tensor, size: tuple[int, int]) -> dict[str, Tensor | str]:
@@ -43,8 +45,10 @@ class Operation:
             values = values * signs
         if self.slope:
             values = torch.rad2deg(values.atan())
-        if self.pixels is not None:
-            values = (values / size[self.pixels]).clamp(-1, 1)
+        if self.side is not None:
+            pixels = values * size[self.side] if self.shares else values
+            whole = (pixels.abs() + 1e-3).floor() * pixels.sign()
+            values = (whole / size[self.side]).clamp(-1, 1)
         if self.parameter == "bits":
             values = values.round()
         return {self.parameter: values, **self.words}
@@ -64,11 +68,10 @@ def space(
         pixels: what ``translate`` means.
     """
     along = {"X": "horizontal", "Y": "vertical"}
-    sides = {"X": 1, "Y": 0} if pixels else {"X": None, "Y": None}
     shears = {f"Shear{axis}": Operation("shear", "angle", strong=shear, signed=True, slope=True, words={"axis": word})
               for axis, word in along.items()}  # fmt: skip
-    shifts = {f"Translate{axis}": Operation("translate", "share", strong=translate, signed=True, pixels=sides[axis],
-                                            words={"axis": word})
+    shifts = {f"Translate{axis}": Operation("translate", "share", strong=translate, signed=True, side="YX".index(axis),
+                                            shares=not pixels, words={"axis": word})
               for axis, word in along.items()}  # fmt: skip
     names = {"Brightness": "brightness", "Color": "saturation", "Contrast": "contrast", "Sharpness": "sharpness"}
     changes = {name: Operation(own, "change", strong=change, signed=True) for name, own in names.items()}
