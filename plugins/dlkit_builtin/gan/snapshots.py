@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
 from dlkit.files import atomic_path
 from dlkit.morphing import write_gif
@@ -135,5 +136,7 @@ def write_over_time(moments: Mapping[int, Tensor], target: Path) -> None:
     if not moments:
         return
     side = math.isqrt(SHOWN)
-    frames = [tiled(images[: side * side].view(side, -1, *images.shape[1:])) for images in moments.values()]
+    # A pixel of grey between them; images are small.
+    padded = [F.pad(images[: side * side], (0, 1, 0, 1), value=0.5) for images in moments.values()]
+    frames = [tiled(images.view(side, -1, *images.shape[1:])) for images in padded]
     write_gif(torch.stack(frames), target, frame=_MOMENT, back=False)
