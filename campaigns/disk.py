@@ -133,8 +133,9 @@ def verbs(commands: Commands, disk: Disk, place: Path) -> list[str]:
         for verb, words in VERBS.items():
             filled = [names.get(word, word.replace("DISK/", f"{disk.place}/{state}-")) for word in words]
             code, errors = commands.run(*filled)
-            found = list(told(code, errors, disk.place)) + (["it says that it worked"] if code == 0 else [])
+            found = list(told(code, errors, None)) + (["it says that it worked"] if code == 0 else [])
             problems += [f"{verb} on a {state} disk: {what}" for what in found]
+        problems += [f"half-written on a {state} disk: {what}" for what in broken(disk.place)]
         if made(run) != kept:
             problems.append(f"{state}: the run is not what it was")
     print(f"{len(VERBS)} verbs on a full and on a read-only disk: {len(problems)} problems", flush=True)

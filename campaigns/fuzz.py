@@ -39,6 +39,13 @@ def archive(path: Path) -> object:
     return list_npz(path)
 
 
+def codes(path: Path) -> object:
+    """Codes of images."""
+    from dlkit.codes import read_codes
+
+    return read_codes(path)
+
+
 def idx(path: Path) -> object:
     """An IDX file."""
     from dlkit.data.idx import list_idx_file
@@ -133,6 +140,7 @@ def policy(path: Path) -> object:
 PARSERS: dict[str, tuple[Parser, Callable[[], list[bytes]]]] = {
     "manifest": (manifest, lambda: [b"image_path,label,split\na.png,x,train\n\"b,c.png\",,val\n"]),
     "npz": (archive, lambda: [_npz(images=np.zeros((3, 4, 4), np.uint8), labels=np.arange(3))]),
+    "codes": (codes, lambda: [_npz(codes=np.ones((3, 2), np.float32), files=np.array(["a", "b", "c"]))]),
     "idx": (idx, lambda: [b"\0\0\x08\x03\0\0\0\x02\0\0\0\x02\0\0\0\x02" + bytes(8)]),
     "image": (image, lambda: [content for _, content in encoded(random.Random(0))]),
     "config": (config, lambda: [b'technique = "autoencoder"\nepochs = 3\nlayers = [8, 4]\ndenoise = "gaussian:0.3"\n']),

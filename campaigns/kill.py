@@ -2,6 +2,7 @@
 
     python campaigns/kill.py                       # 20 kills of each of five techniques
     python campaigns/kill.py --only stacked --kills 4
+    python campaigns/kill.py --signal TERM         # or INT, as Ctrl-C sends: it must save and stop within 5 seconds
 
 Each life of a run is killed once in each stage (training, writing, report, export), at a random moment of it, and
 goes on with ``dlkit resume``. In the end weights, rows of metrics, evaluation and exported file must equal, bit for
@@ -53,11 +54,13 @@ class Tally:
     Attributes:
         kills: by the stage that they hit.
         halves: kills that left a half-written file, under its temporary name.
+        slowest: seconds until the process had ended.
         problems: what should not be.
     """
 
     kills: Counter[str] = field(default_factory=Counter)
     halves: int = 0
+    slowest: float = 0.0
     problems: list[str] = field(default_factory=list)
 
 
@@ -133,8 +136,10 @@ def _read(path: Path) -> None:
 class Campaign:
     """The kills of one technique."""
 
-    def __init__(self, name: str, commands: Commands, place: Path, chance: random.Random) -> None:
-        self.name, self.commands, self.place, self.chance = name, commands, place, chance
+    def __init__(
+        self, name: str, commands: Commands, place: Path, chance: random.Random, signum: signal.Signals
+    ) -> None:
+        self.name, self.commands, self.place, self.chance, self.signum = name, commands, place, chance, signum
         self.tally = Tally()
         self._undisturbed("warm")  # fills caches
         run = self._undisturbed("reference")
@@ -185,14 +190,19 @@ class Campaign:
         else:
             _until(lambda: _status(run) == (session, "training" if stage == "training" else "trained"))
             time.sleep(self.chance.uniform(0, 0.9 * self.seconds[stage]))
+        sent = time.monotonic()
         with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, self.signum)
         code, errors = self.commands.wait()
         if code == 0:
             return False
-        if code != -signal.SIGKILL:
+        self.tally.slowest = max(self.tally.slowest, time.monotonic() - sent)
+        polite = self.signum != signal.SIGKILL
+        if code != (128 + self.signum if polite else -self.signum) or "Traceback" in errors:
             self.tally.problems.append(f"{stage}: exit code {code}: {errors}")
-        self.tally.kills["export" if stage == "export" else _status(run)[1]] += 1
+        if polite and stage != "export" and _status(run)[1] != "interrupted":
+            self.tally.problems.append(f"{stage}: the run says that it is {_status(run)[1]}")
+        self.tally.kills[stage if polite or stage == "export" else _status(run)[1]] += 1
         self.tally.halves += any(".tmp/" in name for name in files(run))
         self.tally.problems += [f"half-written after a kill in {stage}: {what}" for what in broken(run)]
         return True
@@ -244,6 +254,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=TECHNIQUES, nargs="+", default=list(TECHNIQUES))
     parser.add_argument("--kills", type=int, default=20, help="of each technique")
+    parser.add_argument("--signal", choices=("KILL", "TERM", "INT"), default="KILL")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scratch", help="folder for runs; by default the system's")
     options = parser.parse_args()
@@ -251,14 +262,16 @@ def main() -> int:
     commands = Commands(place / "home")
     problems = 0
     for name in options.only:
-        campaign = Campaign(name, commands, place, random.Random(f"{name} {options.seed}"))
+        signum = signal.Signals[f"SIG{options.signal}"]
+        campaign = Campaign(name, commands, place, random.Random(f"{name} {options.seed}"), signum)
         done = number = 0
         while done < options.kills and number < 2 * options.kills and not campaign.tally.problems:
             number += 1
             done += campaign.life(number, options.kills - done)
         tally = campaign.tally
         hit = ", ".join(f"{count} {stage}" for stage, count in sorted(tally.kills.items()))
-        print(f"{name}: {done} kills ({hit}) of {number} runs, {tally.halves} left a half-written temporary file; "
+        print(f"{name}: {done} kills ({hit}) of {number} runs, {tally.halves} left a half-written temporary file, "
+              f"{tally.slowest:.1f} s at most to the end; "
               f"{len(tally.problems)} problems", flush=True)  # fmt: skip
         for problem in tally.problems:
             print(f"  {problem}", flush=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dlkit.data.npz import BROKEN, check_size
 from dlkit.errors import DataError, UsageError
 from dlkit.files import atomic_path
 from dlkit.loading import load_for
@@ -141,6 +142,7 @@ def read_codes(path: Path) -> Codes:
     """
     try:
         with np.load(path, allow_pickle=False) as file:
+            check_size(file, path)
             arrays = {name: file[name] for name in file.files}
         values = _unpacked(arrays) if "packed" in arrays else np.asarray(arrays["codes"], dtype=np.float32)
         if values.ndim != 2 or not np.isfinite(values).all():
@@ -150,7 +152,7 @@ def read_codes(path: Path) -> Codes:
             raise ValueError(f"{len(names)} names for {len(values)} codes")
     except FileNotFoundError as error:
         raise DataError(f"There is no file {str(path)!r}.", "`dlkit encode RUN` writes codes.") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+    except (*BROKEN, TypeError, AttributeError) as error:
         raise DataError(
             f"{str(path)!r} does not hold codes: {error}.", "`dlkit encode RUN` writes such files."
         ) from error

@@ -9,6 +9,7 @@ import re
 import shutil
 import socket
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -125,7 +126,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     try:
         with writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            stem = f".{target.name[:100]}."
+            stem = _stem(target)
             _remove_left(target.parent, stem, ".tmp")
             folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=stem + _owner(), suffix=".tmp"))
             temporary = folder / target.name
@@ -157,6 +158,33 @@ def scratch_folder(purpose: str) -> Iterator[Path]:
         yield Path(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_new(target: Path, content: bytes) -> None:
+    """Write a file that is not there yet; it appears whole or not at all. For many small ones: none waits for the disk.
+
+    Raises:
+        FileExistsError: it is there.
+        OSError: it cannot be written.
+    """
+    temporary = target.with_name(f"{_stem(target)}{_owner()}{threading.get_ident()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        try:
+            os.link(temporary, target)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links
+            if target.exists():
+                raise FileExistsError(target) from None
+            temporary.rename(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _stem(target: Path) -> str:
+    """How the names of the target's temporary files begin; names have at most 255 bytes."""
+    return f".{os.fsencode(target.name)[:100].decode('utf-8', 'ignore')}."
 
 
 def _owner() -> str:

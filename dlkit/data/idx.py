@@ -70,7 +70,10 @@ def read_idx(path: Path) -> NDArray[Any]:
             f"{shown(path)}: {than} than its header says ({dimensions}, {expected:,} bytes)",
             "The file may be cut off: get it again.",
         )
-    return np.frombuffer(data, dtype=kind).reshape(shape).astype(kind.newbyteorder("="), copy=False)
+    try:
+        return np.frombuffer(data, dtype=kind).reshape(shape).astype(kind.newbyteorder("="), copy=False)
+    except ValueError as error:  # none along one dimension, and more than there can be along the others
+        raise DataError(f"{shown(path)}: no array has the shape {shape}") from error
 
 
 def _open(path: Path) -> Any:

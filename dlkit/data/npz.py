@@ -20,10 +20,10 @@ from dlkit.options.suggest import did_you_mean
 
 _FORMS = "train_images, train_labels, val_images… (as in MedMNIST), or images and optionally labels, split, classes"
 
-_BROKEN = (
-    OSError, ValueError, EOFError, KeyError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error,
+BROKEN = (
+    OSError, ValueError, EOFError, KeyError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
-"""What NumPy raises of an archive that is damaged, or lies about its size."""
+"""What NumPy raises of an archive that is damaged or encrypted, or lies about its size."""
 
 
 def list_npz(path: Path) -> Listing:
@@ -47,14 +47,18 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise DataError(f"{shown(path)}: one array, not an .npz archive of named arrays; expected {_FORMS}")
-            _check_size(archive, path)
+            check_size(archive, path)
             return {name: _array(archive, name, path) for name in archive.files}
-    except _BROKEN as error:
+    except BROKEN as error:
         raise DataError(f"{shown(path)}: cannot be read as an .npz archive: {shown(error)}") from error
 
 
-def _check_size(archive: Any, path: Path) -> None:
-    """Deflate packs 1032 : 1, so that a small file may hold more than memory does."""
+def check_size(archive: Any, path: Path) -> None:
+    """Deflate packs 1032 : 1, so that a small file may hold more than memory does.
+
+    Raises:
+        DataError: this one does.
+    """
     size, room = sum(entry.file_size for entry in archive.zip.infolist()), available_memory()
     if size > room:
         raise DataError(

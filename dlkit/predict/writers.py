@@ -14,7 +14,7 @@ from PIL import Image
 
 from dlkit.data.spec import DataSpec
 from dlkit.errors import DlkitError
-from dlkit.files import atomic_path
+from dlkit.files import atomic_path, write_new
 from dlkit.predict.plan import Plan
 from dlkit.predict.predictors import Arrays
 from dlkit.predict.tables import CsvTable, JsonTable, Rows
@@ -82,8 +82,7 @@ class Pictures:
             target = self._folder / (f"{stem}.png" if number == 1 else f"{stem}-{number}.png")
             number += 1
             try:
-                with target.open("xb") as file:
-                    file.write(content)
+                write_new(target, content)
             except FileExistsError:
                 continue
             except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dlkit.files import atomic_path, scratch_folder, write_text
+from dlkit.files import atomic_path, scratch_folder, write_new, write_text
 
 WRITER = """
 import os, sys, time
@@ -68,3 +69,29 @@ def test_the_folder_is_gone_after_the_block_and_after_an_error(tmp_path: Path) -
     with pytest.raises(RuntimeError), atomic_path(tmp_path / "x") as temporary:
         raise RuntimeError
     assert not temporary.exists()
+
+
+@pytest.mark.parametrize("name", ["x.png", "é" * 120 + ".png", "😀" * 60 + ".txt", "a" * 251 + ".png"])
+def test_names_as_long_as_they_may_be(tmp_path: Path, name: str) -> None:
+    write_text(tmp_path / name, "whole")
+    with pytest.raises(FileExistsError):
+        write_new(tmp_path / name, b"another")
+    assert (tmp_path / name).read_text() == "whole"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_new_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures of `dlkit predict` were cut off where the disk was full, or where somebody killed it."""
+    write_new(tmp_path / "a.png", b"whole")
+    monkeypatch.setattr(os, "link", lambda *_: os.open("/proc/no/such", os.O_RDONLY))  # no links there
+    write_new(tmp_path / "b.png", b"whole")
+    with pytest.raises(FileExistsError):
+        write_new(tmp_path / "b.png", b"another")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # as full as a test can make it
+    try:
+        with pytest.raises(OSError, match="too large"):
+            write_new(tmp_path / "c.png", b"x" * 2000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a.png": b"whole", "b.png": b"whole"}

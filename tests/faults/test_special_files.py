@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dlkit.codes import read_codes
 from dlkit.data import load_data
 from dlkit.errors import DataError
 from dlkit.options import DataOptions
@@ -69,3 +70,22 @@ def test_an_archive_that_unpacks_to_a_thousand_times_its_size(tmp_path: Path) ->
     np.savez_compressed(tmp_path / "x.npz", images=np.zeros((300, 64, 64), np.uint8))
     assert (tmp_path / "x.npz").stat().st_size < 3000
     assert load_data(DataOptions(data=str(tmp_path / "x.npz"))).spec.counts["train"] > 200
+
+
+def test_an_archive_that_is_encrypted(tmp_path: Path) -> None:
+    """Found by campaigns/fuzz.py: one bit says so."""
+    np.savez(tmp_path / "x.npz", images=np.zeros((3, 4, 4), np.uint8))
+    content = bytearray((tmp_path / "x.npz").read_bytes())
+    content[content.rindex(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(DataError, match=r"x\.npz.*encrypted"):
+        load_data(DataOptions(data=str(tmp_path / "x.npz")))
+    with pytest.raises(DataError, match=r"x\.npz.*encrypted"):
+        read_codes(tmp_path / "x.npz")
+
+
+def test_idx_files_of_impossible_shapes(tmp_path: Path) -> None:
+    """Found by campaigns/fuzz.py: no images, of more pixels than there can be."""
+    (tmp_path / "x-idx3-ubyte").write_bytes(bytes.fromhex("000008040000 1f8b 00000000 ffffffff ffffffff"))
+    with pytest.raises(DataError, match="shape"):
+        load_data(DataOptions(data=str(tmp_path / "x-idx3-ubyte")))
