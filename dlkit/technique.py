@@ -147,6 +147,20 @@ class HasGraphs(Protocol):
 
 
 @runtime_checkable
+class HasTexts(Protocol):
+    """Optional: texts to export besides the model, such as a policy that was found; `dlkit export` takes the first of
+    them unless a format, a part or a file of another suffix is named."""
+
+    def text_names(self) -> Sequence[str]:
+        """File names: ``policy.toml``."""
+        ...
+
+    def texts(self) -> Mapping[str, str]:
+        """File name → content."""
+        ...
+
+
+@runtime_checkable
 class Advises(Protocol):
     """Optional: what it would do with this data, and why, before training (``card.advises``)."""
 

@@ -115,12 +115,17 @@ def export(
     Where they differ by more than 1e-4 nothing is kept and the exit code is 4.
     """
     from dlkit.export import export_run
+    from dlkit.export.texts import export_text
 
     display = make_display(quiet, as_json)
     target = None if out is None else user_path(out)
-    done = export_run(
-        opened(run, runs), format_name, target, display=display, part=part, data=data, overwrite=overwrite
-    )
+    opened_run = opened(run, runs)
+    text = export_text(opened_run, target, format=format_name, part=part, overwrite=overwrite)
+    if text is not None:
+        display.text(f"Wrote {text}")
+        display.result({"path": text})
+        return
+    done = export_run(opened_run, format_name, target, display=display, part=part, data=data, overwrite=overwrite)
     compared = "images it differs from the model" if done.part == "model" else "draws it differs, beyond rounding,"
     display.text(
         f"Wrote {done.path} ({done.size:,} bytes); on {done.images:,} {compared} by at most {done.difference:.1e}"

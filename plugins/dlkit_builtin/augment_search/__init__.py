@@ -1,0 +1,1 @@
+"""Which augmentations help on this data."""
