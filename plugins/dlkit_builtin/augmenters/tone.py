@@ -33,8 +33,9 @@ def posterize(scenes: Scenes, _draws: Draws, *, bits: Tensor) -> Scenes:
 
 def solarize(scenes: Scenes, _draws: Draws, *, threshold: Tensor) -> Scenes:
     """Pixels from ``threshold`` ``(B,)`` on become negative."""
-    light = (scenes.images >= each(threshold)).float()
-    return scenes.with_images((scenes.images - light).abs_())  # |x − 1| = 1 − x; torch.where takes thrice as long
+    images = scenes.images
+    light = torch.ge(images, each(threshold), out=torch.empty_like(images))
+    return scenes.with_images(light.sub_(images).abs_())  # |1 − x| or |0 − x|; torch.where takes several times as long
 
 
 def invert(scenes: Scenes, _draws: Draws) -> Scenes:
@@ -53,14 +54,15 @@ def auto_contrast(scenes: Scenes, _draws: Draws) -> Scenes:
 
 def equalize(scenes: Scenes, _draws: Draws) -> Scenes:
     """Each channel's 8-bit levels as often as each other, as far as they can be (PIL's ImageOps.equalize)."""
-    levels = (scenes.images * 255).round_().int().flatten(2)
+    rounded = (scenes.images * 255).round_()
+    levels = rounded.int().flatten(2)
     counts = _counted(levels)
     places = torch.arange(256, device=counts.device)
     last = torch.where(counts > 0, places, 0).amax(2, keepdim=True)
     step = (levels.shape[2] - counts.gather(2, last)) // 255
     before = counts.cumsum(2) - counts  # pixels that are darker
     curves = torch.where(step > 0, ((before + step // 2) // step.clamp_min(1)).clamp_(0, 255), places)
-    return scenes.with_images(_looked_up(curves / 255, levels).view_as(scenes.images))
+    return scenes.with_images(_looked_up(curves / 255, levels, rounded))
 
 
 def tone_clip(scenes: Scenes, draws: Draws, *, share: Tensor) -> Scenes:
@@ -79,11 +81,11 @@ def _counted(levels: Tensor) -> Tensor:
     return zeros.scatter_add_(2, levels.long(), zeros.new_ones(1).expand(levels.shape))
 
 
-def _looked_up(curves: Tensor, levels: Tensor) -> Tensor:
-    """The values of curves ``(B, C, 256)`` at int32 levels ``(B, C, N)``."""
+def _looked_up(curves: Tensor, levels: Tensor, out: Tensor) -> Tensor:
+    """The values of curves ``(B, C, 256)`` at int32 levels ``(B, C, N)``; the memory of ``out`` may be used."""
     if levels.device.type != "cpu":
-        return curves.gather(2, levels.long())
-    found = torch.empty(levels.shape)
-    for curve, channel, out in zip(curves.flatten(0, 1), levels.flatten(0, 1), found.flatten(0, 1), strict=True):
-        torch.index_select(curve, 0, channel, out=out)
-    return found
+        return curves.gather(2, levels.long()).view_as(out)
+    channels = zip(curves.flatten(0, 1), levels.flatten(0, 1), out.flatten(2).flatten(0, 1), strict=True)
+    for curve, channel, found in channels:
+        torch.index_select(curve, 0, channel, out=found)
+    return out
