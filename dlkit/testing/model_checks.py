@@ -91,6 +91,12 @@ def _check_capabilities(
         assert tuple(one.shape) == (_COUNT, *shape), f"generate() gives {tuple(one.shape)}"
         _check_kind("generate()", "image", one, classes)
         assert torch.equal(one, other), "generate() does not repeat: take all draws from the generator that it is given"
+        if "draw" in promised:
+            latents = technique.draw(_COUNT, torch.Generator().manual_seed(1))
+            _check_kind("draw()", "code", latents, classes)
+            assert torch.allclose(technique.decode(latents, labels), one, atol=1e-5), (
+                "decode(draw(…)) is not what generate() makes from the same state of the generator: draw latents first"
+            )
 
 
 @with_bench
