@@ -35,7 +35,9 @@ def anchored(settings: Settings) -> Settings:
 
 def portable(settings: Settings) -> Settings:
     """The settings with places cut to their last part: ``/home/ann/ants`` → ``ants``."""
-    return _changed(settings, _last_part)
+    policy = settings.augment.augment
+    augment = dataclasses.replace(settings.augment, augment=policy and policy.portable())
+    return dataclasses.replace(_changed(settings, _last_part), augment=augment)
 
 
 def recipe_of(settings: Settings, spec: DataSpec) -> dict[str, Any]:

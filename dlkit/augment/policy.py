@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Self
 
 from dlkit.augment.card import AugmenterCard, Value, shortest
@@ -44,6 +45,12 @@ class Step:
         said = dict(self.values)
         return said[name] if name in said else next(p.default for p in self.card.parameters if p.name == name)
 
+    def portable(self, said: tuple[str, Value]) -> tuple[str, Value]:
+        """A parameter and its value; of a path the last part."""
+        name, value = said
+        path = any(parameter.path for parameter in self.card.parameters if parameter.name == name)
+        return name, PurePath(value).name if path and isinstance(value, str) else value
+
     def __str__(self) -> str:
         said, words = dict(self.values), []
         for parameter in self.card.parameters:
@@ -79,6 +86,10 @@ class Policy:
     def mixes(self) -> bool:
         """Whether it mixes pairs of images and their labels."""
         return any(step.card.pairs for step in self.steps)
+
+    def portable(self) -> Policy:
+        """The same with paths cut to their last part: it tells nothing of this machine."""
+        return Policy(tuple(replace(step, values=tuple(map(step.portable, step.values))) for step in self.steps))
 
     def to_toml(self) -> str:
         """The policy as a file, which :meth:`parse` reads back."""

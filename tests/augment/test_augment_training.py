@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from dlkit.augment import Policy
 from dlkit.augment.training import Augmentation, sample_ids, with_copies
-from dlkit.data import Split
+from dlkit.data import ImageData, Split
 from dlkit.data.data import Resident
 from dlkit.data.spec import DataSpec
 from dlkit.options import RuntimeOptions, TrainOptions
@@ -164,3 +164,16 @@ def test_micro_batches_see_the_same_images(tmp_path: Path) -> None:
                     state={"net": net, "optimizer": optimizer}, step=step, options=options)  # fmt: skip
         weights.append(torch.cat([parameter.detach().flatten() for parameter in net.parameters()]))
     torch.testing.assert_close(weights[0], weights[1], rtol=0, atol=1e-6)
+
+
+def test_what_auto_chooses_on_features_learns_from_copies() -> None:
+    from dlkit_builtin.transfer.strategies import with_features_augmented
+
+    runtime, nothing = Runtime(RuntimeOptions(device="cpu", threads=1)), split(0)
+    data = ImageData(spec=SPEC, train=split(9, Augmentation(POLICY)), val=nothing, test=nothing)
+    assert with_features_augmented(data, "finetune", runtime) is data
+    made = with_features_augmented(data, "linear-probe", runtime)
+    assert len(made.train) == 45
+    assert made.train.augmentation is None
+    assert data.train.augmentation is not None
+    assert data.train.augmentation.used

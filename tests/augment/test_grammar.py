@@ -8,6 +8,9 @@ import pytest
 
 from dlkit.augment import Policy, Range, Step, step_at
 from dlkit.augment.cards import augmenter, augmenters
+from dlkit.discovery import registry
+from dlkit.places import portable
+from dlkit.settings import resolve
 
 
 def test_the_words_of_the_grammar() -> None:
@@ -124,3 +127,14 @@ def test_cards_are_whole() -> None:
             assert parameter.path or parameter.parse(text) == parameter.default, (card.name, parameter.name)
             for strength in (0, 0.5, 1) if parameter.strong is not None else ():
                 assert parameter.min <= float(parameter.at(strength)) <= parameter.max, (card.name, parameter.name)
+
+
+def test_paths_are_absolute_and_stay_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    policy = Policy.parse('flip background:"some photos"@0.5')
+    assert str(policy) == f'flip background:"{tmp_path / "some photos"}"@0.5'
+    assert Policy.parse(str(policy)) == policy
+    assert str(policy.portable()) == 'flip background:"some photos"@0.5'
+    settings = resolve(registry().technique("classifier"), flags={"augment": str(policy)})
+    assert str(tmp_path) not in portable(settings).to_toml()
+    assert portable(resolve(registry().technique("classifier"))).augment.augment is None
