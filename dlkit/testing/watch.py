@@ -16,6 +16,8 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CHANGING = {"os.mkdir": 1, "os.remove": 1, "os.rmdir": 1, "os.rename": 2, "os.link": 2, "os.symlink": 2,
              "os.truncate": 1, "os.chmod": 1, "os.utime": 1}  # fmt: skip
 """Event → how many of its first arguments are paths."""
+_WITHIN = {"os.mkdir": 2, "os.remove": 1, "os.rmdir": 1}
+"""Event → which of its arguments is the descriptor of the folder that the path is relative to: ``shutil.rmtree``."""
 
 
 @dataclass
@@ -75,11 +77,23 @@ def _heard(event: str, arguments: tuple[Any, ...]) -> None:
         if isinstance(flags, int) and flags & _WRITING:
             _note(path)
     elif event in _CHANGING:
+        folder = _folder(arguments[_WITHIN[event]]) if event in _WITHIN else ""
         for path in arguments[: _CHANGING[event]] if event != "os.symlink" else arguments[1:2]:
-            _note(path)
+            if folder is not None:
+                _note(os.path.join(folder, os.fsdecode(path)) if folder else path)  # noqa: PTH118
     elif event == "socket.connect":
         for watch in _watches:
             watch.seen.connections.add(str(arguments[1]))
+
+
+def _folder(descriptor: int) -> str | None:
+    """The folder that a descriptor is of; empty for none, None where the system does not tell."""
+    if descriptor == -1:
+        return ""
+    try:
+        return str(Path(f"/proc/self/fd/{descriptor}").readlink())
+    except OSError:
+        return None
 
 
 def _note(path: object) -> None:
