@@ -81,12 +81,14 @@ class Registry:
         techniques: name → technique; ``distribution/name`` for one whose name was taken.
     """
 
-    def __init__(self, entry_points: Iterable[tuple[str, str, EntryPoint]]) -> None:
+    def __init__(
+        self, entry_points: Iterable[tuple[str, str, EntryPoint]], problems: Iterable[PluginProblem] = ()
+    ) -> None:
         self._manager = pluggy.PluginManager("dlkit")
         self._manager.add_hookspecs(hookspecs)
         self.hook = self._manager.hook
         self.plugins: list[Plugin] = []
-        self._problems: list[PluginProblem] = []
+        self._problems: list[PluginProblem] = list(problems)
         self._listed: dict[str, dict[str, Any]] = {}
         self._origins: dict[tuple[str, str], Plugin] = {}
         for distribution, version, entry_point in entry_points:
@@ -224,19 +226,35 @@ def registry() -> Registry:
 
 @cache
 def _registry(third_party: bool) -> Registry:
-    return Registry(_entry_points(third_party))
-
-
-def _entry_points(third_party: bool) -> list[tuple[str, str, EntryPoint]]:
     from importlib.metadata import entry_points  # costs 20 ms; no other reader handles every way of installing
 
+    points, _ = _guarded(lambda: list(entry_points(group=GROUP)))
+    problems: list[PluginProblem] = []
+    if points is None:
+        points, problems = _one_by_one()
     found = []
-    for entry_point in entry_points(group=GROUP):
-        named, _ = _guarded(lambda e=entry_point: (str(e.dist.name), str(e.dist.version)))  # type: ignore[misc]
+    for point in points:
+        named, _ = _guarded(lambda e=point: (str(e.dist.name), str(e.dist.version)))  # type: ignore[misc]
         distribution, version = named or ("unknown", "unknown")
         if third_party or distribution == BUILT_IN:
-            found.append((distribution, version, entry_point))
-    return sorted(found, key=lambda item: (item[0] != BUILT_IN, item[0], item[2].name))
+            found.append((distribution, version, point))
+    return Registry(sorted(found, key=lambda item: (item[0] != BUILT_IN, item[0], item[2].name)), problems)
+
+
+def _one_by_one() -> tuple[list[EntryPoint], list[PluginProblem]]:
+    """The entry points of each distribution by itself: one with broken metadata stops the reading of all."""
+    from importlib.metadata import distributions
+
+    points: dict[tuple[str, str], EntryPoint] = {}
+    problems = []
+    for distribution in distributions():
+        found, reason = _guarded(lambda d=distribution: list(d.entry_points.select(group=GROUP)))  # type: ignore[misc]
+        name, _ = _guarded(lambda d=distribution: str(d.name))  # type: ignore[misc]
+        if found is None:
+            problems.append(PluginProblem(name or "unknown", "unknown", "entry_points.txt", f"broken: {reason}"))
+        for point in found or ():
+            points.setdefault((name or "unknown", point.name), point)
+    return list(points.values()), problems
 
 
 def _guarded(action: Callable[[], _T]) -> tuple[_T | None, str]:

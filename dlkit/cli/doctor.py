@@ -9,6 +9,7 @@ import click
 
 from dlkit.discovery import NO_PLUGINS
 from dlkit.errors import PluginError
+from dlkit.report.figures import clean
 
 
 @click.command("doctor")
@@ -34,7 +35,7 @@ def doctor(as_json: bool) -> None:
 def _as_text(facts: dict[str, Any]) -> str:
     formatter = click.HelpFormatter(max_width=110)
     formatter.write_dl([(name, _words(value) or "-") for name, value in facts.items() if name != "plugin_problems"])
-    return formatter.getvalue()
+    return clean(formatter.getvalue(), lines=True)
 
 
 def _words(value: Any) -> str:

@@ -17,6 +17,7 @@ from dlkit.discovery import KINDS, Registered, registry
 from dlkit.errors import UnknownBackbone, UsageError
 from dlkit.options.suggest import did_you_mean
 from dlkit.options.values import Size
+from dlkit.report.figures import clean
 from dlkit.settings import all_options
 
 
@@ -52,7 +53,7 @@ def list_(kind: str, pattern: str, as_json: bool) -> None:
     if rows:
         formatter = click.HelpFormatter(max_width=110)
         formatter.write_dl(rows)
-        click.echo(formatter.getvalue(), nl=False)
+        click.echo(clean(formatter.getvalue(), lines=True), nl=False)
     else:
         click.echo(f"There are no {kind}" + (f" like {pattern!r}." if pattern != "*" else "."), err=True)
 
@@ -103,7 +104,7 @@ def info(technique: str, backbone_arg: tuple[str, ...], image_size: str | None, 
                 ("from", f"{facts['distribution']} {facts['version']} ({facts['implementation']})"),
             ]
         )
-    click.echo(formatter.getvalue(), nl=False)
+    click.echo(clean(formatter.getvalue(), lines=True), nl=False)
 
 
 def _describe_backbone(

@@ -11,6 +11,7 @@ from dlkit.cli.plugins_check import check
 from dlkit.cli.plugins_new import new
 from dlkit.discovery import KINDS, Plugin, registry
 from dlkit.hookspecs import LOGGER_HOOKS
+from dlkit.report.figures import clean
 
 
 @click.group("plugins", invoke_without_command=True)
@@ -47,7 +48,7 @@ def _show(as_json: bool) -> None:
                 formatter.write_text(
                     f"{problem.distribution} {problem.version}, entry point {problem.entry_point!r}: {problem.reason}."
                 )
-    click.echo(formatter.getvalue(), nl=False)
+    click.echo(clean(formatter.getvalue(), lines=True), nl=False)
 
 
 def _brings(plugin: Plugin) -> list[str]:
