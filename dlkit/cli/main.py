@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -13,10 +14,10 @@ from types import FrameType
 
 import click
 
+from dlkit import ranks
 from dlkit.discovery import NO_PLUGINS, registry
-from dlkit.errors import DlkitError, Interrupted, UsageError
+from dlkit.errors import DlkitError, Interrupted, LostProcess, UsageError
 from dlkit.options.suggest import did_you_mean
-from dlkit.shortage import MEMORY_ADVICE, out_of_memory
 
 VERBS: dict[str, tuple[str, str]] = {
     "train": ("Train a technique on images.", "dlkit.cli.train_command:train"),
@@ -43,6 +44,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "completion": ("Complete commands and options in bash, zsh or fish.", "dlkit.cli.completion:completion"),
 }
 """Name → one line of help, and where the command is."""
+
+_PATIENCE = 1.0
+"""Seconds in which another process can tell of an error, before torchrun ends all because this one has ended."""
 
 GLOBAL_FLAGS = ("--no-plugins", "--debug")
 """Flags that may stand anywhere on the command line."""
@@ -140,13 +144,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort) as stop:
         return _fail(*_stopped(stop), debug=debug)
     except DlkitError as error:
-        prefix = "" if isinstance(error, Interrupted) else "Error: "
-        return _fail(prefix + error.message, error.hint, error.exit_code, debug=debug)
+        return _explained(error, debug=debug)
     except click.ClickException as error:
         return _fail(f"Error: {_click_message(error)}", _click_hint(error), error.exit_code, debug=debug)
-    except Exception as error:
-        if out_of_memory(error):
-            return _fail(f"Error: out of memory: {error or type(error).__name__}", MEMORY_ADVICE, 1, debug=debug)
+    except Exception:
         import traceback
 
         traceback.print_exc()
@@ -192,14 +193,35 @@ def _split_global(arguments: list[str]) -> tuple[set[str], list[str]]:
     return flags, [argument for argument in arguments[:end] if argument not in GLOBAL_FLAGS] + arguments[end:]
 
 
+def _explained(error: DlkitError, *, debug: bool) -> int:
+    if isinstance(error, LostProcess) and ranks.count() > 1:
+        return error.exit_code  # the process that was lost has more to tell
+    prefix = "" if isinstance(error, Interrupted) else "Error: "
+    return _fail(prefix + error.message, error.hint, error.exit_code, debug=debug)
+
+
 def _fail(message: str, hint: str, code: int, *, debug: bool = False) -> int:
     if debug:
         import traceback
 
         traceback.print_exc()
+    if not _speaks():
+        time.sleep(_PATIENCE)
+        return code
     text = message + (f"\n{hint}" if hint else "")
     click.echo("".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text), err=True)
     return code
+
+
+def _speaks() -> bool:
+    """Whether this process is to tell of an error: of several that train together the first that has one to tell."""
+    if ranks.count() == 1:
+        return True
+    if "torch" not in sys.modules:  # they have not met: all read the same command line
+        return ranks.rank() == 0
+    from dlkit.runtime.processes import speaks_first
+
+    return speaks_first()
 
 
 def _click_message(error: click.ClickException) -> str:

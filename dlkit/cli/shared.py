@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from dlkit import ranks
 from dlkit.files import user_path
 
 if TYPE_CHECKING:
@@ -44,10 +45,10 @@ def opened(reference: str, runs: str) -> Run:
 
 
 def make_display(quiet: bool, as_json: bool) -> Display:
-    """The command's display."""
+    """The command's display; of several processes that torchrun starts only the first shows anything."""
     from dlkit.display import Display
 
-    return Display(quiet=quiet, json=as_json)
+    return Display(quiet=quiet, json=as_json, mute=ranks.rank() > 0)
 
 
 def make_runtime(run: Run, device: str | None, display: Display, seed: int | None = None) -> Runtime:

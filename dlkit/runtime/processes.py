@@ -136,8 +136,19 @@ def join() -> Processes:
     return Processes(ranks.rank(), ranks.count())
 
 
+def speaks_first() -> bool:
+    """Whether none of the processes has asked this before; where they have not met, whether this is the first."""
+    if _connect.cache_info().currsize == 0:
+        return ranks.rank() == 0
+    try:
+        return bool(_connect().add("dlkit/spoken", 1) == 1)
+    except RuntimeError:  # whoever kept the count has ended
+        return True
+
+
 @cache
-def _connect() -> None:
+def _connect() -> Any:
+    """Meet, once; where the processes leave word for one another."""
     distributed = torch.distributed
     if not distributed.is_available():
         raise UsageError(f"PyTorch {torch.__version__} is installed without torch.distributed.", "Use --devices 1.")
@@ -153,15 +164,17 @@ def _connect() -> None:
         # The launcher of one machine goes on with the same store when it starts processes again, and what those that
         # died wrote there is still there; among several machines each start has a store of its own.
         attempt = ranks.restarts() if ranks.local_count() == ranks.count() else 0
+        store = PrefixStore(f"dlkit/{attempt}", server)
         distributed.init_process_group(
             backend,
-            store=PrefixStore(f"dlkit/{attempt}", server),
+            store=store,
             rank=ranks.rank(),
             world_size=ranks.count(),
             timeout=_PATIENCE,
         )
     except (RuntimeError, ValueError, KeyError) as error:
         raise LostProcess(f"The processes that train together cannot find one another: {error}") from error
+    return store
 
 
 def _exchange(how: str, tensors: Sequence[Tensor], **arguments: Any) -> None:

@@ -14,6 +14,7 @@ import pytest
 from safetensors.torch import load_file
 
 from dlkit.cli.main import main
+from dlkit.launch import free_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
 
@@ -179,3 +180,22 @@ def test_more_devices_than_there_are_is_refused(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(UsageError, match="--devices 3: this machine has 2 GPUs") as refused:
         device.check_devices("auto", 3)
     assert refused.value.hint == "Use --devices 2."
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["--epochs", "none"], 2, "--epochs: expected a whole number"),
+        (["--data", "nowhere"], 3, "nowhere"),
+        (["--lr", "1e30", "--epochs", "3"], 1, "Training went astray"),
+    ],
+)
+def test_torchrun_shows_one_message(words: list[str], code: int, says: str, shapes_npz: Path, tmp_path: Path) -> None:
+    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}", "-m", "dlkit"]
+    train = ["train", "autoencoder", "--data", str(shapes_npz), "--runs", str(tmp_path), "--layers", "16", *words]
+    done = subprocess.run([sys.executable, *torchrun, *train], capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 1
+    assert f"exitcode  : {code} " in done.stderr, done.stderr
+    assert done.stderr.count("\nError: ") + done.stderr.startswith("Error: ") == 1, done.stderr
+    assert says in done.stderr
