@@ -20,8 +20,9 @@ from environments import EXAMPLE, ROOT, Environment
 from PIL import Image
 
 PAGE = (ROOT / "docs" / "writing-a-plugin.md").read_text(encoding="utf-8")
-# Section 10 shows another plugin, which tests/docs/test_predictor_example.py runs.
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.partition("\n## 10. ")[0], re.MULTILINE | re.DOTALL)
+# Section 10 and what follows show other plugins: tests/docs/test_predictor_example.py and test_other_examples.py.
+SHOWN = PAGE.partition("\n## 1. ")[2].partition("\n## 10. ")[0]
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", SHOWN, re.MULTILINE | re.DOTALL)
 COMMANDS = [line[2:] for language, text in BLOCKS if language == "console" for line in text.splitlines()]
 PHOTOS = 3
 
@@ -112,7 +113,19 @@ def test_exported_it_predicts_the_same(used: dict[str, str], with_example: Envir
 def test_the_examples_own_tests_pass(with_example: Environment) -> None:
     (site_packages,) = (with_example.python.parents[1] / "lib").glob("python*/site-packages")
     done = subprocess.run(  # here, where pytest is
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not learns", EXAMPLE / "tests"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-m",
+            "not slow",
+            "-k",
+            "not learns and not contract",
+            EXAMPLE / "tests",
+        ],
         cwd=with_example.workplace,
         env=os.environ | {"PYTHONPATH": str(site_packages)},
         capture_output=True,

@@ -8,6 +8,12 @@ from dlkit_rotation.technique import Rotation, all_turns, one_turn
 import dlkit
 from dlkit.data import DataSpec
 from dlkit.errors import DataError, UsageError
+from dlkit.testing import parametrize_with_checks
+
+
+@parametrize_with_checks("dlkit-rotation")
+def test_the_contract(check) -> None:
+    check()
 
 
 def spec(height: int = 16, width: int = 16, channels: int = 3) -> DataSpec:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from dlkit.card import Card
+from dlkit.card import Card, Trial
 from dlkit.hookspecs import hookimpl
 from dlkit.options import TrainOptions, option
 
@@ -42,6 +42,10 @@ of use for other things: the code, taken from an inner stage, is evaluated besid
     implementation="dlkit_rotation.technique:Rotation",
     capabilities=lambda _options: frozenset({"encode"}),
     examples=("dlkit train rotation", "dlkit train rotation --data cifar10 --width 64 --turns one"),
+    trial=Trial(
+        small={"width": 4},
+        exceptions={"two_processes:equal": "batch normalisation sees the images of one process"},
+    ),
 )
 
 

@@ -1,0 +1,1 @@
+"""Flicker bands, an augmenter for dlkit."""
