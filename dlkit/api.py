@@ -81,9 +81,20 @@ class Model:
         """Images → codes ``(B, Z)``."""
         return self._apply("encode", self._pixels(images))
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """Codes ``(B, Z)`` → pixels ``(B, C, H, W)``."""
-        return self._apply("decode", codes)
+    def decode(self, codes: Tensor, *, label: str | int | None = None) -> Tensor:
+        """Codes ``(B, Z)`` → pixels ``(B, C, H, W)``.
+
+        Args:
+            codes: as :meth:`encode` gives them, or noise, of techniques that make images of noise.
+            label: the class of all images, by name or number; asked only of techniques that were told classes.
+        """
+        if label is None:
+            return self._apply("decode", codes)
+        from dlkit.decoding import Decoder
+        from dlkit.generation import class_of
+
+        told = torch.tensor([class_of(self.run, str(label))])
+        return Decoder(self.run, self._display, self.runtime, labels=told).images(codes)
 
     def generate(
         self,

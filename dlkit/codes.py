@@ -128,10 +128,12 @@ class Codes:
     Attributes:
         values: float32 ``(N, Z)``.
         names: what to call each image: its file, else its split and number.
+        labels: int64 ``(N,)`` classes or float32 ``(N, K)`` labels or numbers, where the file has some.
     """
 
     values: NDArray[np.float32]
     names: list[str]
+    labels: NDArray[Any] | None = None
 
 
 def read_codes(path: Path) -> Codes:
@@ -150,13 +152,16 @@ def read_codes(path: Path) -> Codes:
         names = [str(name) for name in arrays["files"]] if "files" in arrays else _numbered(arrays, len(values))
         if len(names) != len(values):
             raise ValueError(f"{len(names)} names for {len(values)} codes")
+        labels = arrays.get("labels", arrays.get("targets"))
+        if labels is not None and (len(labels) != len(values) or labels.dtype.kind not in "iuf"):
+            raise ValueError(f"labels of type {labels.dtype} and shape {labels.shape} for {len(values)} codes")
     except FileNotFoundError as error:
         raise DataError(f"There is no file {str(path)!r}.", "`dlkit encode RUN` writes codes.") from error
     except (*BROKEN, TypeError, AttributeError) as error:
         raise DataError(
             f"{str(path)!r} does not hold codes: {error}.", "`dlkit encode RUN` writes such files."
         ) from error
-    return Codes(values, names)
+    return Codes(values, names, labels)
 
 
 def _unpacked(arrays: dict[str, NDArray[Any]]) -> NDArray[np.float32]:

@@ -205,7 +205,7 @@ def write_generated(generating: Generating, count: int, label: int | None, folde
 
     The manifest has a row for each file: ``image_path``, ``label`` (where classes were asked for) or a column for each
     label of another kind, ``seed``, ``truncation`` (where there is one), ``run``; so it is data that ``--data`` takes.
-    Of runs that draw latents, these are in ``codes.npz``, which ``dlkit decode`` takes.
+    Of runs that draw latents, these are in ``codes.npz``, with what each was told, and ``dlkit decode`` takes them.
 
     Args:
         generating: the run.
@@ -232,7 +232,7 @@ def write_generated(generating: Generating, count: int, label: int | None, folde
         "class": None if label is None else classes[label],
         "sheet": folder / "sheet.png",
         "manifest": folder / "manifest.csv",
-        **_write_latents(folder / "codes.npz", files, generating),
+        **_write_latents(folder / "codes.npz", files, generating, label),
     }
 
 
@@ -255,12 +255,18 @@ def _write_images(
     return files, told, torch.cat(shown)[:_SHEET]
 
 
-def _write_latents(target: Path, files: list[str], generating: Generating) -> dict[str, Path]:
+def _write_latents(
+    target: Path, files: list[str], generating: Generating, label: int | None
+) -> dict[str, Path]:  # fmt: skip
     if "draw" not in capabilities_of(generating.run):
         return {}
-    codes, _ = generating.drawn(range(len(files)))
+    codes, labels = generating.drawn(range(len(files)), label)
+    arrays = {"codes": codes.numpy(), "files": np.array(files)}
+    if labels is not None:
+        arrays |= {"labels" if generating.by_class else "targets": labels.numpy()}
+        arrays |= {"classes": np.array(generating.run.spec.classes)}
     with atomic_path(target) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, codes=codes.numpy(), files=np.array(files))
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     return {"codes": target}
 
 

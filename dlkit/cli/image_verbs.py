@@ -35,17 +35,17 @@ def decode(
         raise UsageError("There must be either CODES.npz or --code.", "For example: dlkit decode latest --code 20,20")
     one_file = bool(typed) and out is not None and out.lower().endswith(".png")
     target = None if out is None else new_file(out, ".png") if one_file else new_folder(out)
-    from torch import from_numpy, tensor
+    from torch import from_numpy
 
     from dlkit.codes import read_codes
-    from dlkit.decoding import Decoder, typed_codes, write_images, write_picture
+    from dlkit.decoding import Decoder, labels_for, typed_codes, write_images, write_picture
     from dlkit.generation import class_of
 
     found = None if codes is None else read_codes(user_path(codes))
     values = typed_codes(typed) if found is None else from_numpy(found.values)
     display = make_display(quiet, as_json)
     opened_run = opened(run, runs)
-    labels = None if class_ is None else tensor([class_of(opened_run, class_)])
+    labels = labels_for(opened_run, found, None if class_ is None else class_of(opened_run, class_))
     decoder = Decoder(opened_run, display, make_runtime(opened_run, device, display), labels=labels)
     if one_file and target is not None:
         write_picture(decoder.images(values), typed, target)
@@ -68,7 +68,7 @@ def decode(
 @click.option("--with", "wanted", multiple=True, metavar="NAME=VALUE", help="With this label (1; 0: without) or this "
               "number; of techniques that were told such. Again for several; the others are drawn.")  # fmt: skip
 @click.option("--truncation", type=click.FloatRange(min=0, min_open=True), metavar="T", help="No number of the noise "
-              "beyond ±T (1.5 for instance): more typical images, and more alike; of techniques that draw noise.")  # fmt: skip
+              "beyond ±T (1.5 for instance): more typical images, more alike; of generators from noise.")  # fmt: skip
 @click.option("--out", metavar="DIR", help="A new folder; by default in the run's folder generated/.")
 @DEVICE
 @output_flags

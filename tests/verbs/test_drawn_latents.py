@@ -89,6 +89,26 @@ def test_classes_are_told(make: Any, tmp_path: Path, capsys: Any) -> None:
     assert json.loads(capsys.readouterr().out)["kind"] == "classes"
 
 
+def test_a_file_tells_what_its_images_were_told(make: Any, tmp_path: Path, capsys: Any) -> None:
+    run = make(can="generate,draw,condition", units=3)
+    out = tmp_path / "out"
+    assert main(["generate", str(run.path), "-n", "30", "--out", str(out), "--quiet"]) == 0
+    words = ["decode", str(run.path), str(out / "codes.npz"), "--quiet", "--out"]
+    assert main([*words, str(tmp_path / "again")]) == 0
+    names = [f"{number:05d}.png" for number in range(30)]
+    made, again = ([folder / name for name in names] for folder in (out, tmp_path / "again"))
+    np.testing.assert_array_equal(pixels(made), pixels(again))
+    assert main([*words, str(tmp_path / "ones"), "--class", "1"]) == 0
+    assert set(pixels(tmp_path / "ones" / name for name in names)[:, 0, 0]) == {round(25.5)}
+    arrays = dict(np.load(out / "codes.npz"))
+    np.savez(tmp_path / "odd.npz", codes=arrays["codes"], labels=arrays["labels"] + 9)
+    capsys.readouterr()
+    assert main(["decode", str(run.path), str(tmp_path / "odd.npz")]) == 2
+    assert "labels are not those of" in capsys.readouterr().err
+    found = dlkit.load(run.path).decode(torch.from_numpy(arrays["codes"]), label="2")
+    torch.testing.assert_close(found[:, 0, 0, 0], torch.full((30,), 0.2))
+
+
 def test_what_lies_between_four_images(make: Any, tmp_path: Path, capsys: Any) -> None:
     run = make(can="generate,draw", units=3)
     assert main(["grid", str(run.path), "--size", "4", "--out", str(tmp_path / "g.png"), "--json"]) == 0
