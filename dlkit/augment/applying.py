@@ -160,7 +160,7 @@ def _bounds(parameter: Parameter, value: float | Range) -> tuple[float, float]:
     if isinstance(value, Range):
         return value.low, value.high
     if parameter.spread == "around":
-        return -abs(value), abs(value)
+        return max(parameter.min, -abs(value)), min(parameter.max, abs(value))
     if parameter.spread == "up-to":
         return min(parameter.weak, value), max(parameter.weak, value)
     return value, value

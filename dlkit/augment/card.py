@@ -13,7 +13,8 @@ from dlkit.errors import PluginError
 from dlkit.options.suggest import did_you_mean
 
 Spread = Literal["around", "up-to", "exact"]
-"""What an image's own value is, where a policy says v: drawn from [−v, v]; between the value at strength 0 and v; v."""
+"""What an image's own value is, where a policy says v: drawn from [−v, v], within the parameter's bounds; between the
+value at strength 0 and v; v."""
 
 FILLS = ("black", "edge", "mirror")
 """What may be where an image was not, after its pixels have moved: black, the pixels of its edge, its mirror image."""

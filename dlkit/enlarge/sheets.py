@@ -82,7 +82,7 @@ def gallery(image: Tensor, other: Tensor, runtime: Runtime) -> tuple[Figure, lis
             left_out.append(card.name)
             continue
         rows.append(torch.stack([image, *_row(card, image, other, runtime)]))
-        titles.append(card.name if card.strengths or _draws(card) else f"{card.name}\n(one strength)")
+        titles.append(card.name if card.strengths or _draws(card) else f"{card.name} (one strength)")
     columns = ["image", *(f"strength {strength:g}" for strength in STRENGTHS)]
     return plots.image_grid(rows, titles, columns, cell=1.0), left_out
 

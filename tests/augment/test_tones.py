@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
-from dlkit.augment import Draws, Policy, Scenes, apply, operate, sample_keys
+from dlkit.augment import Draws, History, Policy, Scenes, apply, operate, sample_keys
 from dlkit.errors import UsageError
 
 COUNT = 6
@@ -51,6 +51,16 @@ def test_flat_channels_stay() -> None:
     images = torch.tensor([0.2, 0.6, 1.0]).reshape(1, 3, 1, 1).expand(2, 3, 9, 8).contiguous()
     for name in ("equalize", "auto-contrast"):
         torch.testing.assert_close(changed(name, images), images, rtol=0, atol=1e-6)
+
+
+def test_changes_stay_within_their_bounds() -> None:
+    """contrast:3 triples it at most; it never inverts the image."""
+    history = History.of(100)
+    images = pictures().repeat(17, 1, 1, 1)[:100]
+    apply(Policy.parse("contrast:3"), Scenes(images), Draws(sample_keys(0, torch.arange(100))), history)
+    changes = [float(values["change"]) for done in history.images for _, values in done]
+    assert -1 <= min(changes) < -0.9
+    assert 2.8 < max(changes) <= 3
 
 
 def test_colour_needs_colour() -> None:

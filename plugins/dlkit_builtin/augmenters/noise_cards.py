@@ -8,7 +8,7 @@ _HOME = "dlkit_builtin.augmenters.noise"
 
 
 def _share(of: str, default: float, strong: float) -> tuple[Parameter, ...]:
-    return (Parameter(name="share", help=f"How many {of}.", unit=f"of {of}", default=default, min=0, max=1,
+    return (Parameter(name="share", help=f"How many of {of}.", unit=f"of {of}", default=default, min=0, max=1,
                       strong=strong),)  # fmt: skip
 
 
