@@ -33,7 +33,7 @@ NOT_RUN: dict[str, str] = {
     r"pip install\b": NETWORK,
     r"python3 -m venv\b": "makes an environment",
     r"make (demo|test)": "installs; .ci/run runs it",
-    r"python benchmarks/": "takes minutes",
+    r"python (benchmarks|campaigns)/": "takes minutes",
     r"(dlkit .*--data|dlkit data) (mnist|fashion-mnist|kmnist|cifar10|stl10|flowers102)\b": NETWORK,
     r"dlkit .*--device cuda": "needs a GPU",
     r"dlkit train features .*--backbone resnet50\b": NETWORK,
