@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dlkit import ranks
 from dlkit.augment.training import check_augmentation, check_images
 from dlkit.data import load_data
 from dlkit.data.resolve import source_of
 from dlkit.data.spec import LABEL_SAYS
 from dlkit.errors import DataError, UsageError
 from dlkit.probes.targets import targets_of
+from dlkit.runtime.device import own_threads
 
 if TYPE_CHECKING:
     from dlkit.data import ImageData
@@ -36,7 +38,8 @@ def load_training_data(settings: Settings, display: Display) -> ImageData:
             "Leave it out.",
         )
     form = settings.card.form(settings.options)
-    data = load_data(settings.data, form=form, progress=display, workers=settings.runtime.workers)
+    workers = settings.runtime.workers or (own_threads() if ranks.count() > 1 else None)
+    data = load_data(settings.data, form=form, progress=display, workers=workers)
     check_images(settings.augment.augment, data.spec)
     for notice in data.notices:
         display.warn(notice)

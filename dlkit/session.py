@@ -17,6 +17,7 @@ from dlkit import ranks
 from dlkit.augment.training import for_training, warn_of_unused
 from dlkit.capabilities import capabilities_of
 from dlkit.data.describe import problems
+from dlkit.data.load import list_data
 from dlkit.discovery import registry
 from dlkit.errors import DataError, DlkitError, Interrupted, UsageError
 from dlkit.files import write_json
@@ -70,7 +71,7 @@ def train(settings: Settings, display: Display, *, data: ImageData | None = None
         if before is not None:
             return go_on(Run(Path(before)), settings, display, processes=processes, begun=begun)
         runtime = Runtime(settings.runtime, display, processes)
-        data = load_training_data(settings, display) if data is None else data
+        data = _loaded(settings, display, processes) if data is None else data
         technique = build_technique(settings, data.spec, runtime)
         run = Run(Path(processes.first(lambda: _created(settings, data))))
         begun(run)
@@ -78,6 +79,13 @@ def train(settings: Settings, display: Display, *, data: ImageData | None = None
         with run.locked() if processes.leads else nullcontext():
             _carry_out(run, technique, data, runtime, display)
     return run
+
+
+def _loaded(settings: Settings, display: Display, processes: Processes) -> ImageData:
+    """The data, of which the first process fetches what must be fetched before the others look."""
+    if processes.count > 1:
+        processes.first(lambda: list_data(settings.data, display) and None)
+    return load_training_data(settings, display)
 
 
 def _created(settings: Settings, data: ImageData) -> str:
@@ -122,7 +130,7 @@ def go_on(
             stack.enter_context(run.locked())
         begun(run)
         runtime = Runtime(settings.runtime, display, processes)
-        data = load_training_data(settings, display)
+        data = _loaded(settings, display, processes)
         if data.spec.fingerprint != run.spec.fingerprint:
             raise DataError(
                 f"The data {settings.data.data!r} is not what {run.name} was trained on: images, labels or splits "
