@@ -21,6 +21,7 @@ import dlkit
 from dlkit.augment import Policy
 from dlkit.cli.main import main
 from dlkit.errors import UsageError
+from dlkit.files import write_json
 from dlkit.run import Run
 
 
@@ -184,6 +185,7 @@ def test_a_stopped_search_goes_on_to_the_same_model(
 
     from dlkit.errors import Interrupted
 
+    monkeypatch.setattr("dlkit.session.save_pictures", lambda _, plots: write_json(plots / "index.json", []))
     tried, left = Trials._tried, [4]
 
     def stopped(self: Trials, policy: str, seed: int) -> float:

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from dlkit.augment import Draws, Policy, Scenes, apply
+from dlkit.augment.cards import augmenters
 from dlkit.augment.training import with_copies
 from dlkit.cli.main import main
 from dlkit.data import load_data
@@ -237,6 +238,8 @@ def test_previews_and_galleries(photos: Path, tmp_path: Path, monkeypatch: pytes
     for _ in range(2):
         assert main(["augment", str(photos), "--augment", POLICY, "--preview", "--quiet"]) == 0
     assert Image.open("preview.png").size == Image.open("preview-2.png").size
+    few = {name: card for name, card in augmenters().items() if name in ("rotate", "flip", "trivial", "mixup")}
+    monkeypatch.setattr("dlkit.enlarge.sheets.augmenters", lambda: few)
     photo = shutil.copy(next((photos / "cat" / "new").glob("*.png")), tmp_path / "one.png")
     assert main(["augment", "--gallery", "--image", str(photo), "--out", "all.png", "--quiet"]) == 0
-    assert Image.open("all.png").height > 1000
+    assert Image.open("all.png").height > 400

@@ -89,7 +89,8 @@ def _tables(technique: AugmentSearch, accuracies: Mapping[str, Sequence[float]])
     for name, values in accuracies.items():
         seeds = {f"seed {seed}": value for seed, value in enumerate(values)}
         rows.append({"policy": name, "augment": policies[name] or "–", "mean": _average(values), **seeds})
-    yield Table(name="policies", title="Accuracy on held-out images with each policy", rows=tuple(rows))
+    doubt = "" if technique.facts["proven"] or not technique.found else "Chance may explain the gain of what was found."
+    yield Table(name="policies", title="Accuracy on held-out images with each policy", rows=tuple(rows), note=doubt)
     if technique.rows:
         yield Table(
             name="augmenters",

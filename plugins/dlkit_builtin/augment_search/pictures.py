@@ -37,7 +37,8 @@ def pictures(technique: AugmentSearch, data: ImageData, runtime: Runtime) -> Ite
         )
         yield Picture("gains", "Which augmentations help", caption, gains(rows))
     if technique.found:
-        caption = f"Training images (left) and draws of the policy that was found: {technique.found}"
+        doubt = "" if technique.facts["proven"] else " Its gain in the search is no more than chance may explain."
+        caption = f"Training images (left) and draws of the policy that was found: {technique.found}.{doubt}"
         images = data.train.pixels(evenly(len(data.train), _SHOWN))
         yield Picture("found", "The policy that was found", caption, _sheet(images, technique.found, runtime))
     for verdict, title in ((HELPS, "What helps"), (HURTS, "What hurts")):

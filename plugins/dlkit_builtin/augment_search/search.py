@@ -92,12 +92,22 @@ class Search:
         return sorted(found, key=lambda gain: -gain.mean)
 
     @property
-    def found(self) -> str:
-        """The policy that was best, among those with most seeds; empty where nothing was better than none."""
+    def best(self) -> Gain | None:
+        """What was best, among what was tried with most seeds; None where nothing was better than no augmentation."""
         results = self.results
         most = max((len(gain.gains) for gain in results), default=0)
         best = next((gain for gain in results if len(gain.gains) == most), None)
-        return best.arm.policy if best is not None and best.mean > 0 else NONE
+        return best if best is not None and best.mean > 0 else None
+
+    @property
+    def found(self) -> str:
+        """The policy of the best; empty where there is none."""
+        return self.best.arm.policy if self.best is not None else NONE
+
+    @property
+    def proven(self) -> bool:
+        """Whether its gain is more than chance explains."""
+        return self.best is not None and self.best.verdict == HELPS
 
     def _halve(self, arms: Sequence[Arm]) -> None:
         """Two seeds for all, one more for the better half, the rest for the better half of those; what is known to

@@ -48,7 +48,8 @@ class AugmentSearch:
         found: the policy; empty where no augmentation was better than none.
         rows: what was tried, the best first, see :meth:`.search.Gain.row`.
         models: policy's name → its models, one for each seed.
-        facts: ``trials``, ``seconds`` of the search, and whether it is ``complete`` or the budget was spent.
+        facts: ``trials``, ``seconds`` of the search, whether it is ``complete`` or the budget was spent, and whether
+            the gain of what was found is ``proven`` or chance may explain it.
     """
 
     def __init__(self, options: AugmentSearchOptions, spec: DataSpec) -> None:
@@ -92,9 +93,12 @@ class AugmentSearch:
         self.found = search.found
         self.rows = [gain.row() for gain in search.results]
         seconds = round(trials.spent, 1)
-        self.facts = {"trials": trials.count(), "seconds": seconds, "complete": search.complete}
-        run.log(f"Found {self.found or 'nothing better than no augmentation'} in {trials.count()} trainings")
-        say(f"Found: {self.found or 'nothing better than no augmentation'}")
+        about = {"complete": search.complete, "proven": search.proven}
+        self.facts = {"trials": trials.count(), "seconds": seconds, **about}
+        doubt = ", though chance may explain its gain" if self.found and not search.proven else ""
+        found = f"Found: {self.found or 'nothing better than no augmentation'}{doubt}"
+        run.log(found)
+        say(found)
 
     def compare(self, data: ImageData, runtime: Runtime, run: Run) -> None:
         """Train with each policy on all training images; what was stopped goes on from its checkpoint."""
