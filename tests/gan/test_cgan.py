@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from dlkit_builtin.gan.conditions import KEPT, Conditions, complete
 from dlkit_builtin.gan.game import Game
 from dlkit_builtin.gan.heads import head
 from dlkit_builtin.gan.losses import generated_loss, generator_loss, genuine_loss
-from dlkit_builtin.gan.options import CganOptions
+from dlkit_builtin.gan.networks import ToldNorm, build
+from dlkit_builtin.gan.options import CganOptions, GanOptions
+from dlkit_builtin.gan.recipes import recipe
+from torch import nn
 from torch.nn import functional as F
 
 from dlkit import session
@@ -53,6 +57,30 @@ def played(chosen: CganOptions, data: ImageData, path: Path) -> tuple[Cgan, dict
     run: Any = Scratch(path)
     technique.train(data, Runtime(RuntimeOptions(threads=1)), run)
     return technique, before
+
+
+def test_a_convolutional_generator_learns_faster_than_its_discriminator() -> None:
+    for loss, rates in (("non-saturating", (1e-3, 2e-4)), ("hinge", (1e-3, 2e-4)), ("wgan-gp", (1e-4, 1e-4))):
+        found = recipe(CganOptions(loss=loss), 64)  # type: ignore[arg-type]
+        assert (found.lr, found.lr_discriminator) == pytest.approx(rates)
+    for given, rates in (
+        ({"net": "resnet"}, (1e-4, 1e-4)), ({"lr": 3e-4}, (3e-4, 3e-4)), ({"lr_discriminator": 1e-4}, (1e-3, 1e-4)),
+    ):  # fmt: skip
+        found = recipe(CganOptions(**given), 64)  # type: ignore[arg-type]
+        assert (found.lr, found.lr_discriminator) == pytest.approx(rates)
+    assert recipe(GanOptions(), 64).lr == 2e-4
+
+
+def test_what_is_told_is_heard_from_the_start_and_leaves_the_noise_alone() -> None:
+    generator, _ = build("dcgan", (1, 28, 28), latent=8, width=8, spectral=False, condition="concat", size=10)
+    norms = [layer for layer in generator.modules() if isinstance(layer, ToldNorm)]
+    classes = torch.eye(10) * math.sqrt(10)
+    assert all(float(each.shift(classes).detach().std()) == pytest.approx(0.5, rel=0.3) for each in norms)
+    assert all(not each.scale.weight.any() for each in norms)
+    norm, maps = ToldNorm(nn.BatchNorm2d(3), 10), torch.randn(50, 3, 4, 4) * 3 + 7
+    told = norm(maps, classes[:1].expand(50, -1))
+    torch.testing.assert_close(told.std((0, 2, 3)), torch.ones(3), rtol=0.01, atol=0.01)
+    torch.testing.assert_close(told.mean((0, 2, 3)), norm.shift(classes[0]).detach())
 
 
 @pytest.mark.parametrize("target", KINDS)

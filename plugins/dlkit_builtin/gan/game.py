@@ -58,7 +58,7 @@ class Game:
         self.condition = options.condition if isinstance(options, CganOptions) else None
         self.average = copy.deepcopy(generator).requires_grad_(False)
         self.of_generator = self._optimizer(generator, self.recipe.lr)
-        self.of_discriminator = self._optimizer(discriminator, options.lr_discriminator or self.recipe.lr)
+        self.of_discriminator = self._optimizer(discriminator, self.recipe.lr_discriminator)
         self.steps = torch.zeros((), dtype=torch.int64)
         self.latest = torch.zeros((), device=runtime.device)  # the generator's loss: it is not in every step
 

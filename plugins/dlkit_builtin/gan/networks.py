@@ -22,6 +22,8 @@ Sizes = list[tuple[int, int]]
 
 WIDTHS = {"mlp": 256, "dcgan": 32, "resnet": 64}
 MOST_CHANNELS = 512
+SHIFT = 0.5
+"""Standard deviation of what conditions first add to maps of standard deviation 1."""
 SMALLEST = 8
 """Sizes are halved as long as the shorter side is at least this."""
 
@@ -43,7 +45,8 @@ class ToldNorm(nn.Module):
     """Batch norm whose scale and shift depend on a condition (Dumoulin et al. 2017, equation 5).
 
     Miyato and Koyama 2018, section 6, tell their generators so whatever their discriminators do. What comes in has the
-    noise's variance whatever the condition is; noise that stands beside a condition comes to be ignored.
+    noise's variance whatever the condition is; noise that stands beside a condition comes to be ignored. Shifts begin
+    large enough to be heard by the next layer: from zero, a generator was long in finding out what it was told.
     """
 
     def __init__(self, normal: nn.BatchNorm1d | nn.BatchNorm2d, size: int) -> None:
@@ -51,7 +54,7 @@ class ToldNorm(nn.Module):
         self.normal = normal
         self.scale, self.shift = (nn.Linear(size, normal.num_features, bias=False) for _ in range(2))
         nn.init.zeros_(self.scale.weight)
-        nn.init.zeros_(self.shift.weight)
+        nn.init.normal_(self.shift.weight, std=SHIFT / math.sqrt(size))
 
     def forward(self, maps: Tensor, given: Tensor) -> Tensor:
         """``(B, C, …)`` and ``(B, K)`` → ``(B, C, …)``."""
@@ -281,7 +284,10 @@ def _initialise(generator: nn.Module) -> None:
 
     Not the discriminator's, which has no batch norm to make up for such small weights.
     """
+    told = [part for layer in generator.modules() if isinstance(layer, ToldNorm) for part in (layer.scale, layer.shift)]
     for layer in generator.modules():
+        if layer in told:
+            continue
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(layer.weight, 0.0, 0.02)
         elif isinstance(layer, nn.BatchNorm2d):
