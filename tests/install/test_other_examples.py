@@ -72,6 +72,7 @@ def test_without_tensorboard_a_training_goes_on_and_says_why_nothing_is_logged(t
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_from_nothing_to_a_package(wheel: Path, dependencies: Path, tmp_path: Path) -> None:
     """The commands of the page's first part, in order; installing is done as the other tests here do it."""
     part = PAGE.partition("\n## From nothing to a published package\n")[2].partition("\n## 1. ")[0]
