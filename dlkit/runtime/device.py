@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 
 import torch
 
@@ -12,6 +14,7 @@ from dlkit import ranks
 from dlkit.errors import UsageError
 
 _ALONE = "--devices 1"
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
 def resolve_device(name: str) -> torch.device:
@@ -96,11 +99,14 @@ def configure(device: torch.device, threads: int | None) -> int:
 
     * Denormal numbers are flushed to zero: Adam's state decays into them, and epochs get up to 1.5 × slower.
       PyTorch's worker threads inherit the setting when they start, so a runtime is made before other work.
+    * Freed memory is kept (Linux with glibc): a step's tensors are as large as the last one's, and pages that the
+      system takes back and clears anew cost up to half of a step that mostly moves pixels.
     * fp32 means fp32: TF32 is off on GPUs, so that an export can be equal to the model within 1e-4; who wants
       speed has bf16, which ``auto`` takes.
     """
     count = threads or own_threads()
     torch.set_flush_denormal(True)
+    _keep_memory()
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
     if device.type == "cuda":
@@ -108,6 +114,14 @@ def configure(device: torch.device, threads: int | None) -> int:
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
     return count
+
+
+def _keep_memory() -> None:
+    """Keep blocks of up to 64 MiB, and 512 MiB of them in all, instead of giving each back."""
+    with suppress(OSError, AttributeError, TypeError):  # another system, or another C library
+        set_option = ctypes.CDLL(None).mallopt
+        for option, value in ((_TRIM_THRESHOLD, 512 << 20), (_MMAP_THRESHOLD, 64 << 20)):
+            set_option(option, value)
 
 
 def own_threads() -> int:
