@@ -6,11 +6,13 @@ import getpass
 import importlib.metadata
 import json
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from dlkit import health
 from dlkit.cli.main import main
+from dlkit.discovery import Plugin
 
 
 def test_a_bug_report_tells_nothing_private(
@@ -77,3 +79,14 @@ def test_a_folder_that_cannot_be_written_is_named(
     monkeypatch.setattr(health, "_devices", lambda: (["cpu (1 threads)"], ""))
     assert main(["doctor"]) == 5
     assert f"cache ({tmp_path / 'file' / 'cache'}): {tmp_path / 'file'} is not a folder" in capsys.readouterr().err
+
+
+def test_a_plugin_that_is_slow_to_import_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow_plugin.py").write_text("import time\ntime.sleep(0.2)\n")
+    (tmp_path / "quick_plugin.py").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    modules = [ModuleType(name) for name in ("slow_plugin", "quick_plugin")]
+    plugins = [Plugin("dlkit-mine", "1", module.__name__, module) for module in modules]
+    found = health.slow_imports(SimpleNamespace(plugins=plugins))  # type: ignore[arg-type]
+    assert list(found) == ["dlkit-mine:slow_plugin"]
+    assert float(found["dlkit-mine:slow_plugin"].removesuffix(" s")) >= 0.2
