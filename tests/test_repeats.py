@@ -12,7 +12,7 @@ from scipy.stats import t, ttest_1samp
 from dlkit import session
 from dlkit.cli.main import main
 from dlkit.metrics import Metric, Metrics
-from dlkit.repeats import _possible, mean_and_t_interval
+from dlkit.repeats import mean_and_t_interval, possible_interval
 from dlkit.run import open_run
 
 WORDS = [
@@ -70,10 +70,10 @@ def test_intervals_stay_within_what_a_figure_can_be() -> None:
     def rows(values: list[float], **more: object) -> list[Metric]:
         return [Metric(name="x", label="x", value=v, split="test", better="higher", **more) for v in values]
 
-    assert _possible((-0.3, 1.2), rows([0.4, 0.5], interval=(0.2, 0.7))) == (0.0, 1.0)
-    assert _possible((-0.3, 1.2), rows([0.4, 0.5])) == (-0.3, 1.2)  # an R², say
-    assert _possible((-119.0, 208.8), rows([40.0, 50.0], unit="s")) == (0.0, 208.8)
-    assert _possible((5.0, 5.0), rows([5.0, 5.0])) is None
+    assert possible_interval((-0.3, 1.2), rows([0.4, 0.5], interval=(0.2, 0.7))) == (0.0, 1.0)
+    assert possible_interval((-0.3, 1.2), rows([0.4, 0.5])) == (-0.3, 1.2)  # an R², say
+    assert possible_interval((-119.0, 208.8), rows([40.0, 50.0], unit="s")) == (0.0, 208.8)
+    assert possible_interval((5.0, 5.0), rows([5.0, 5.0])) is None
 
 
 def test_seeds_make_ordinary_runs_and_one_summary(
