@@ -51,7 +51,7 @@ def test_each_write_may_be_refused(
     assert main([*words, str(tmp_path / "whole")]) == 0
     expected = learned(tmp_path / "whole" / "autoencoder" / "shapes-001")
     resumed = refused = 0
-    for number in range(0, 60, 3):
+    for number in range(0, 60, 5):
         disk.left, disk.code = number, (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO)[number % 4]
         capsys.readouterr()
         code = main([*words, str(tmp_path / str(number))])
@@ -72,5 +72,5 @@ def test_each_write_may_be_refused(
             resumed += 1
             assert main(["resume", str(run), "--quiet"]) == 0
             assert learned(run) == expected
-    assert refused > 8
-    assert resumed > 8
+    assert refused > 4
+    assert resumed > 4
