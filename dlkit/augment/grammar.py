@@ -62,8 +62,9 @@ def read_steps(text: str) -> tuple[Step, ...]:
     try:
         steps = tuple(_step(word) for word in _words(text))
     except _Misfit as misfit:
-        line, start = " ".join(text.split("\n")), misfit.word.start
-        raise ValueError(f"{misfit}\n  {line}\n  {'':{start}}{'^' * max(1, len(misfit.word.text))}") from None
+        line, start, said = " ".join(text.split("\n")), misfit.word.start, str(misfit)
+        said += "" if said.endswith((".", "?")) else "."
+        raise ValueError(f"{said}\n  {line}\n  {'':{start}}{'^' * max(1, len(misfit.word.text))}") from None
     if not steps:
         raise ValueError('expected augmenters like "rotate:15 flip", got nothing; `dlkit list augmenters` shows them')
     return steps

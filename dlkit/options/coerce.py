@@ -187,7 +187,7 @@ def _parsed(option: Option, raw: object, where: str) -> Any:
         return option.type.parse(str(raw))
     except ValueError as error:
         text = str(error).strip()
-        raise UsageError(f"{where}: {text if text.endswith(('.', '?')) else text + '.'}") from error
+        raise UsageError(f"{where}: {text if text.endswith(('.', '?', '^')) else text + '.'}") from error
 
 
 def _refusal(option: Option, raw: object, where: str, hint: str = "") -> UsageError:

@@ -87,7 +87,7 @@ def test_every_technique_is_tried() -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["classifier", "--augment", "flp"], "^^^"),
+        (["classifier", "--augment", "flp"], "Did you mean 'flip'?\n  flp\n  ^^^\n"),
         (["classifier", "--augment", "flip saturation"], "saturation needs colours"),
         (["classifier", "--augment", "mixup", "--augment-copies", "2"], "mixes images of a batch"),
         (["decomposition", "--augment", "mixup"], "mixes images of a batch"),
