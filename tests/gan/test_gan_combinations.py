@@ -30,7 +30,7 @@ NETS = ("mlp", "dcgan", "resnet")
 CONDITIONS = (None, "concat", "projection", "acgan", "matching")
 SIZES = ((8, 8), (28, 28), (32, 32), (64, 64), (30, 44))
 CHANNELS = (1, 3)
-STEPS, BATCH, IMAGES = 300, 4, 160
+STEPS, LAST, BATCH, IMAGES = 300, 100, 4, 160
 SATURATING = ("minimax", "non-saturating", "hinge")
 """Whose discriminator has nothing to learn once its loss is near zero. The square of lsgan pulls the generator all the
 more, the surer the discriminator is; the critic of wgan-gp has no end to reach."""
@@ -65,7 +65,7 @@ def images(size: tuple[int, int], channels: int) -> tuple[Tensor, Tensor]:
 
 
 def played(loss: Any, condition: Any, size: tuple[int, int], net: Any, channels: int) -> Mapping[str, Tensor]:
-    """300 steps with the combination's published settings; the last one's figures, and what else is to be known."""
+    """300 steps with the combination's settings; means of the last ones' figures, and what else is to be known."""
     runtime = Runtime(RuntimeOptions(threads=1))
     pixels, labels = images(size, channels)
     chosen: dict[str, Any] = {"loss": loss, "net": net, "width": 4, "latent": 8, "batch_size": BATCH}
@@ -80,9 +80,11 @@ def played(loss: Any, condition: Any, size: tuple[int, int], net: Any, channels:
     )  # fmt: skip
     before = [each.detach().clone() for each in gan.generator.parameters()]
     order = torch.Generator().manual_seed(1)
+    seen: list[Mapping[str, Tensor]] = []
     for _ in range(STEPS):
         chosen_ones = torch.randperm(IMAGES, generator=order)[:BATCH]
-        figures = game.step(Batch(pixels[chosen_ones], labels[chosen_ones], chosen_ones))
+        seen.append(game.step(Batch(pixels[chosen_ones], labels[chosen_ones], chosen_ones)))
+    figures = {name: torch.stack([each[name] for each in seen[-LAST:]]).mean() for name in seen[0]}
     moved = torch.stack([(a - b).norm() for a, b in zip(gan.generator.parameters(), before, strict=True)])
     pull = torch.stack([each.grad.norm() for each in gan.generator.parameters() if each.grad is not None])
     diameter = torch.tensor(2 * math.sqrt(pixels[0].numel()))  # what a slope of 1 can reach among images in [−1, 1]
