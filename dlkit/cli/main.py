@@ -18,6 +18,7 @@ from dlkit import ranks
 from dlkit.discovery import NO_PLUGINS, registry
 from dlkit.errors import DlkitError, Interrupted, LostProcess, UsageError
 from dlkit.options.suggest import did_you_mean
+from dlkit.shortage import MEMORY_ADVICE, out_of_memory
 
 VERBS: dict[str, tuple[str, str]] = {
     "train": ("Train a technique on images.", "dlkit.cli.train_command:train"),
@@ -147,7 +148,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _explained(error, debug=debug)
     except click.ClickException as error:
         return _fail(f"Error: {_click_message(error)}", _click_hint(error), error.exit_code, debug=debug)
-    except Exception:
+    except Exception as error:
+        if out_of_memory(error):
+            return _fail(f"Error: out of memory: {error or type(error).__name__}", MEMORY_ADVICE, 1, debug=debug)
         import traceback
 
         traceback.print_exc()
