@@ -79,9 +79,7 @@ def judge(generate: Generate, data: ImageData, runtime: Runtime, options: JudgeO
     }
     ours = _judged(generated(generate, count, runtime), found, runtime)
     beside = {name: _judged(images, found, runtime) for name, images in others.items()}
-    note = (
-        f"{count:,} images of each; {found.name} ({found.digest}), {found.resizer}, {runtime.precision}"
-    )
+    note = f"{count:,} images of each; {found.name} ({found.digest}), {found.resizer}, {runtime.precision}"
     return Metrics(
         (*_rows(genuine, ours, beside, split.name, note), _pixels(genuine, ours, beside, split.name),
          *_copies(ours.images, data, runtime))
