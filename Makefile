@@ -20,8 +20,9 @@ lint: $(VENV)/.dlkit-test
 types: $(VENV)/.dlkit-test
 	$(BIN)/mypy
 
+# One process per core, four at most: each has a torch of its own. Tests of a file share what they set up.
 unit: $(VENV)/.dlkit-test
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 docs: $(VENV)/.dlkit
 	$(BIN)/python scripts/reference.py
