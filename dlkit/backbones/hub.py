@@ -106,7 +106,8 @@ def _reason(error: Exception) -> str:
         return f"its licence must be accepted at {constants.ENDPOINT} first, and HF_TOKEN be set"
     if isinstance(error, errors.RepositoryNotFoundError):
         return f"{constants.ENDPOINT} has no such repository, or it is private"
-    if isinstance(error, TimeoutError):
+    # Whichever limit is the first to end, ours or that of the HTTP library, whose ConnectTimeout… are no TimeoutError.
+    if isinstance(error, TimeoutError) or type(error).__name__.endswith("Timeout"):
         return f"{constants.ENDPOINT} does not answer ({error})"
     text = " ".join(str(error).split()) or type(error).__name__
     return f"fetching it from {constants.ENDPOINT} failed: {text[:300]}"
