@@ -17,6 +17,7 @@ from dlkit_builtin.gan.losses import generated_loss, generator_loss, genuine_los
 from dlkit_builtin.gan.networks import ToldNorm, build
 from dlkit_builtin.gan.options import CganOptions, GanOptions
 from dlkit_builtin.gan.recipes import recipe
+from gan_runs import whole_and_resumed
 from torch import nn
 from torch.nn import functional as F
 
@@ -215,15 +216,7 @@ WORDS = ["cgan", "--width", "4", "--latent", "4", "--net", "mlp", "--threads", "
 def test_a_run_is_whole_and_resumes_to_the_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "save_pictures", lambda *_: None)
     told(tmp_path / "data.npz")
-    weights = []
-    for name, epochs in (("whole", ["--epochs", "3"]), ("parts", ["--epochs", "1"])):
-        runs = str(tmp_path / name)
-        assert main([*WORDS, *epochs, "--data", str(tmp_path / "data.npz"), "--runs", runs]) == 0
-        if name == "parts":
-            assert main(["resume", "latest", "--runs", runs, "--epochs", "3", "--quiet"]) == 0
-        weights.append((tmp_path / name / "latest" / "model.safetensors").read_bytes())
-    assert weights[0] == weights[1]
-    runs = str(tmp_path / "whole")
+    runs = str(whole_and_resumed(WORDS, tmp_path / "data.npz", tmp_path))
     assert main(["generate", "latest", "--runs", runs, "-n", "5", "--class", "2", "--quiet"]) == 0
     text = (tmp_path / "whole" / "latest" / "generated" / "001" / "manifest.csv").read_text()
     assert [line.split(",")[1] for line in text.splitlines()[1:]] == ["2"] * 5

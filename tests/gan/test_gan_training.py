@@ -17,6 +17,7 @@ from dlkit_builtin.gan.options import GanOptions
 from dlkit_builtin.gan.recipes import recipe
 from dlkit_builtin.gan.snapshots import diversity, keep, kept, moments
 from dlkit_builtin.gan.technique import Gan
+from gan_runs import whole_and_resumed
 from torch import nn
 
 from dlkit import session
@@ -172,15 +173,7 @@ WORDS = ["gan", "--width", "4", "--latent", "4", "--net", "mlp", "--threads", "1
 def test_a_run_is_whole_and_resumes_to_the_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "save_pictures", lambda *_: None)
     small(tmp_path / "data.npz")
-    weights = []
-    for name, epochs in (("whole", ["--epochs", "3"]), ("parts", ["--epochs", "1"])):
-        runs = str(tmp_path / name)
-        assert main([*WORDS, *epochs, "--data", str(tmp_path / "data.npz"), "--runs", runs]) == 0
-        if name == "parts":
-            assert main(["resume", "latest", "--runs", runs, "--epochs", "3", "--quiet"]) == 0
-        weights.append((tmp_path / name / "latest" / "model.safetensors").read_bytes())
-    assert weights[0] == weights[1]
-    runs = str(tmp_path / "whole")
+    runs = str(whole_and_resumed(WORDS, tmp_path / "data.npz", tmp_path))
     assert main(["generate", "latest", "--runs", runs, "-n", "5", "--quiet"]) == 0
     assert len(list((tmp_path / "whole" / "latest" / "generated").rglob("0*.png"))) == 5
     assert main(["export", "latest", "--runs", runs, "--quiet"]) == 0

@@ -40,8 +40,27 @@ class Environment:
         assert done.returncode == code, f"{program} {words} gave {done.returncode}:\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
 
+    @property
+    def site_packages(self) -> Path:
+        """Where the environment's packages are."""
+        (found,) = (self.python.parents[1] / "lib").glob("python*/site-packages")
+        return found
+
     def dlkit(self, *words: str | Path, code: int = 0, **variables: str) -> str:
         return self.run("dlkit", *words, code=code, **variables)
+
+
+def own_tests(package: Path, path: Path, workplace: Path, *words: str) -> str:
+    """Run a package's tests here, where pytest is, with what is installed at ``path``; what pytest said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *words, package / "tests"],
+        cwd=workplace,
+        env=os.environ | {"PYTHONPATH": str(path), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def pip(*words: str | Path) -> None:

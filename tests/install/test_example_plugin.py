@@ -5,18 +5,15 @@ from __future__ import annotations
 import ast
 import csv
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from environments import EXAMPLE, ROOT, Environment
+from environments import EXAMPLE, ROOT, Environment, own_tests
 from PIL import Image
 
 PAGE = (ROOT / "docs" / "writing-a-plugin.md").read_text(encoding="utf-8")
@@ -111,27 +108,8 @@ def test_exported_it_predicts_the_same(used: dict[str, str], with_example: Envir
 
 
 def test_the_examples_own_tests_pass(with_example: Environment) -> None:
-    (site_packages,) = (with_example.python.parents[1] / "lib").glob("python*/site-packages")
-    done = subprocess.run(  # here, where pytest is
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-m",
-            "not slow",
-            "-k",
-            "not learns and not contract",
-            EXAMPLE / "tests",
-        ],
-        cwd=with_example.workplace,
-        env=os.environ | {"PYTHONPATH": str(site_packages)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    own_tests(EXAMPLE, with_example.site_packages, with_example.workplace,
+              "-m", "not slow", "-k", "not learns and not contract")  # fmt: skip
 
 
 def test_images_that_are_not_square_are_refused(with_example: Environment) -> None:

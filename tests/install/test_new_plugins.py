@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
-from environments import Environment, build_wheel, make_environment
+from environments import Environment, build_wheel, make_environment, own_tests
 
 from dlkit.cli.main import main
 from dlkit.scaffold.making import KINDS
@@ -83,32 +82,6 @@ def test_it_installs_is_listed_and_its_tests_pass(
 
 
 def _its_own_tests_pass(environment: Environment, package: Path) -> None:
-    (site_packages,) = (environment.python.parents[1] / "lib").glob("python*/site-packages")
-    done = subprocess.run(  # here, where pytest is; the contract was checked by the command
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-m",
-            "not slow",
-            "-k",
-            "not contract",
-            package,
-        ],
-        cwd=environment.workplace,
-        env=os.environ | {"PYTHONPATH": str(site_packages), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    collected = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--collect-only", package],
-        cwd=environment.workplace,
-        env=os.environ | {"PYTHONPATH": str(site_packages)},
-        capture_output=True,
-        text=True,
-    )
-    assert "test_the_contract[fresh-card_is_light]" in collected.stdout
+    place = package, environment.site_packages, environment.workplace
+    own_tests(*place, "-m", "not slow", "-k", "not contract")  # the contract was checked by the command
+    assert "test_the_contract[fresh-card_is_light]" in own_tests(*place, "--collect-only")

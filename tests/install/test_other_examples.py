@@ -11,23 +11,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from environments import ROOT, Environment, build_wheel, make_environment, pip
+from environments import ROOT, Environment, build_wheel, make_environment, own_tests, pip
 
 BANDING, TENSORBOARD = (ROOT / "examples" / f"dlkit-{name}" for name in ("banding", "tensorboard"))
 PAGE = (ROOT / "docs" / "writing-a-plugin.md").read_text(encoding="utf-8")
-
-
-def own_tests(package: Path, path: Path, workplace: Path, *words: str) -> str:
-    """Run a package's tests with what lies at ``path`` in place of an installation; what pytest said."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *words, package / "tests"],
-        cwd=workplace,
-        env=os.environ | {"PYTHONPATH": str(path), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def placed(package: Path, folder: Path) -> Path:
