@@ -17,6 +17,8 @@ from dlkit.options.declare import options_of
 if TYPE_CHECKING:
     from dlkit.augment import Policy
     from dlkit.display import Display
+    from dlkit.enlarge.copying import Copying
+    from dlkit.enlarge.material import Material
     from dlkit.runtime import Runtime
 
 _TAKEN = (
@@ -97,13 +99,7 @@ def augment(
         display.warn(notice)
     copying = None if parsed is None else Copying(parsed, copies or _COPIES, material.train, runtime)
     if preview and copying is not None:
-        from dlkit.enlarge.sheets import preview as drawn
-        from dlkit.enlarge.sheets import write_sheet
-
-        target = free_file("preview.png") if out is None else new_file(out, ".png")
-        write_sheet(drawn(material, copying), target)
-        display.text(f"Wrote {target}")
-        display.result({"preview": target})
+        _preview(material, copying, out, display)
         return
     from dlkit.enlarge import generating
     from dlkit.enlarge.enlarging import enlarge
@@ -119,6 +115,15 @@ def augment(
 
 
 augment.params.extend(_flag(option) for option in _OPTIONS.values())
+
+
+def _preview(material: Material, copying: Copying, out: str | None, display: Display) -> None:
+    from dlkit.enlarge.sheets import preview, write_sheet
+
+    target = free_file("preview.png") if out is None else new_file(out, ".png")
+    write_sheet(preview(material, copying), target)
+    display.text(f"Wrote {target}")
+    display.result({"preview": target})
 
 
 def _policy(text: str) -> Policy:
