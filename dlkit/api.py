@@ -81,19 +81,22 @@ class Model:
         """Images → codes ``(B, Z)``."""
         return self._apply("encode", self._pixels(images))
 
-    def decode(self, codes: Tensor, *, label: str | int | None = None) -> Tensor:
+    def decode(
+        self, codes: Tensor, *, label: str | int | None = None, values: Mapping[str, float] | None = None
+    ) -> Tensor:
         """Codes ``(B, Z)`` → pixels ``(B, C, H, W)``.
 
         Args:
             codes: as :meth:`encode` gives them, or noise, of techniques that make images of noise.
             label: the class of all images, by name or number; asked only of techniques that were told classes.
+            values: label or number → what it is to be; asked only of techniques that were told such.
         """
-        if label is None:
+        if label is None and not values:
             return self._apply("decode", codes)
+        from dlkit.asking import labels_for
         from dlkit.decoding import Decoder
-        from dlkit.generation import class_of
 
-        told = torch.tensor([class_of(self.run, str(label))])
+        told = labels_for(self.run, None, *self._asked(label, values))
         return Decoder(self.run, self._display, self.runtime, labels=told).images(codes)
 
     def generate(
@@ -119,13 +122,13 @@ class Model:
         """
         import dataclasses
 
-        from dlkit.generation import Generating, values_of
+        from dlkit.generation import Generating
 
         options = self._options if seed is None else dataclasses.replace(self._options, seed=seed)
-        wanted = None if values is None else values_of(self.run, {name: str(each) for name, each in values.items()})
+        asked, wanted = self._asked(label, values)
         runtime = Runtime(options, self._display)
         generating = Generating(self.run, self._display, runtime, truncation=truncation, values=wanted)
-        return generating.images(count, None if label is None else generating.label(str(label)))
+        return generating.images(count, asked)
 
     def morph(
         self,
@@ -134,10 +137,13 @@ class Model:
         *,
         steps: int = 12,
         path: Literal["linear", "spherical"] = "linear",
+        label: str | int | None = None,
+        values: Mapping[str, float] | None = None,
     ) -> Tensor:
         """From one image, a file or pixels ``(1, C, H, W)``, to another: ``(steps, C, H, W)``, see `dlkit morph`.
 
-        With techniques that make images of noise both are numbers of generated images.
+        With techniques that make images of noise both are numbers of generated images; ``label`` and ``values`` say
+        what all of them are to be, as in :meth:`generate`.
 
         Raises:
             UsageError: the technique does not encode or decode, or there are fewer than two steps.
@@ -147,11 +153,24 @@ class Model:
         if steps < 2:
             raise UsageError(f"steps = {steps}: a path has two ends, so at least 2 steps.")
         if isinstance(start, int) and isinstance(end, int):
-            return between_draws(self.run, (start, end), steps, self._display, self.runtime).images(path)
+            asked, wanted = self._asked(label, values)
+            return between_draws(
+                self.run, (start, end), steps, self._display, self.runtime, label=asked, values=wanted
+            ).images(path)
         if isinstance(start, int) or isinstance(end, int):
             raise UsageError("A path leads between two images, or between two generated ones by their numbers.")
+        if label is not None or values:
+            raise UsageError("`label` and `values` are about generated images.")
         ends = torch.cat([self._pixels(start), self._pixels(end)])
         return between_images(self.run, ends, steps, self._display, self.runtime).images(path)
+
+    def _asked(
+        self, label: str | int | None, values: Mapping[str, float] | None
+    ) -> tuple[int | None, dict[int, float]]:  # fmt: skip
+        from dlkit.asking import class_of, values_of
+
+        wanted = values_of(self.run, {name: str(each) for name, each in (values or {}).items()})
+        return None if label is None else class_of(self.run, str(label)), wanted
 
     def reconstruct(self, images: Images) -> Tensor:
         """Images → the same images as the model sees them, ``(B, C, H, W)``."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dlkit.asking import how_to_ask
 from dlkit.capabilities import capabilities_of, require
 from dlkit.errors import DlkitError, UsageError
 from dlkit.files import atomic_path, made_folder
@@ -23,7 +24,6 @@ from dlkit.session import ready
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from dlkit.codes import Codes
     from dlkit.display import Display
     from dlkit.run import Run
 
@@ -54,10 +54,7 @@ class Decoder:
         if "draw" not in able:
             require(run, "decode")
         if labels is None and {"draw", "condition"} <= able:
-            raise UsageError(
-                f"{run.name} must be told what to make.",
-                "Name a class with --class, or give a codes.npz of `dlkit generate`, which tells.",
-            )
+            raise UsageError(f"{run.name} must be told what to make.", how_to_ask(run))
         self.run, self.labels = run, labels
         self.runtime = runtime or Runtime(run.settings.runtime, display)
         self.technique: Any = ready(run, self.runtime)
@@ -104,35 +101,6 @@ class Decoder:
         if codes.ndim != 2 or codes.shape[1] != size:
             given = codes.shape[1] if codes.ndim == 2 else tuple(codes.shape)
             raise UsageError(f"The codes have {given} numbers; those of {self.run.name} have {size}.")
-
-
-def labels_for(run: Run, codes: Codes | None, label: int | None) -> Tensor | None:
-    """What a run that is told something makes of codes: the class named for all of them, else what their file says.
-
-    Args:
-        run: any run.
-        codes: of a file, or None.
-        label: a class, or None.
-
-    Raises:
-        UsageError: the file's labels are none that the run was told.
-    """
-    if label is not None:
-        return torch.tensor([label])
-    if codes is None or codes.labels is None or not {"draw", "condition"} <= capabilities_of(run):
-        return None
-    count = len(run.spec.classes)
-    if run.spec.target == "classes":
-        labels = torch.from_numpy(codes.labels.astype(np.int64))
-        known = labels.ndim == 1 and bool(((labels >= 0) & (labels < count)).all())
-    else:
-        labels = torch.from_numpy(codes.labels.astype(np.float32))
-        known = labels.ndim == 2 and labels.shape[1] == count and bool(labels.isfinite().all())
-    if not known:
-        raise UsageError(
-            f"The file's labels are not those of {run.name}, which was told {count}.", "Name a class with --class."
-        )
-    return labels
 
 
 def finite(images: Tensor) -> Tensor:

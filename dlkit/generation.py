@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -14,11 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dlkit.capabilities import capabilities_of, require, who
+from dlkit.asking import with_values
+from dlkit.capabilities import capabilities_of, require
 from dlkit.decoding import finite
-from dlkit.errors import UsageError
 from dlkit.files import atomic_path, made_folder, write_text
-from dlkit.options.suggest import did_you_mean
 from dlkit.predict.text import csv_text
 from dlkit.predict.writers import Pictures
 from dlkit.report import plots
@@ -47,7 +45,7 @@ class Generating:
         display: where progress is shown.
         runtime: its seed is that of the images; by default one with the run's options.
         truncation: beyond it no number of a latent lies, see :func:`truncated`.
-        values: place of a label or number → what it is to be, of runs that were told such; see :func:`values_of`.
+        values: place of a label or number → what it is to be, of runs that were told such; see :mod:`.asking`.
 
     Raises:
         UsageError: it does not generate; it draws no latents that could be truncated.
@@ -106,10 +104,6 @@ class Generating:
         rows = [each[row] for each, row in given if each is not None]
         return codes, torch.stack(rows) if rows else None
 
-    def label(self, text: str) -> int:
-        """See :func:`class_of`."""
-        return class_of(self.run, text)
-
     def _generator(self, number: int) -> torch.Generator:
         return self.runtime.generator("generate", number)
 
@@ -126,65 +120,11 @@ class Generating:
         if not self.by_class:
             if not isinstance(self.technique, DrawsLabels):
                 return None
-            drawn = self.technique.draw_labels(CHUNK, generator).float().cpu()
-            for place, value in self.values.items():
-                drawn[:, place] = value
-            return drawn
+            return with_values(self.technique.draw_labels(CHUNK, generator).float().cpu(), self.values)
         counts = self.run.spec.class_counts.get("train") or (1,) * len(self.run.spec.classes)
         return torch.multinomial(
             torch.tensor(counts, dtype=torch.float64), CHUNK, replacement=True, generator=generator
         )
-
-
-def class_of(run: Run, text: str) -> int:
-    """The class that people name by its name or its number.
-
-    Raises:
-        UsageError: there is none, or the run's technique takes none.
-    """
-    classes = run.spec.classes
-    if "condition" not in capabilities_of(run) or not classes or run.spec.target != "classes":
-        raise UsageError(f"{run.name} cannot be told which class to generate.", who("generate", "condition"))
-    if text in classes:
-        return classes.index(text)
-    if text.isdecimal() and int(text) < len(classes):
-        return int(text)
-    raise UsageError(
-        f"There is no class {text!r}; there are {', '.join(classes[:20])}{', …' if len(classes) > 20 else ''}.",
-        did_you_mean(text, classes),
-    )
-
-
-def values_of(run: Run, texts: Mapping[str, str]) -> dict[int, float]:
-    """The places of labels or numbers that people name, and what they are to be.
-
-    Args:
-        run: of a technique that was told them.
-        texts: name → a number; for labels 1 where an image is to have it, else 0.
-
-    Raises:
-        UsageError: there is none of that name, the value does not fit, or the technique was told no such thing.
-    """
-    names, target = run.spec.classes, run.spec.target
-    if "condition" not in capabilities_of(run) or target == "classes":
-        hint = "Its classes are asked for with --class." if target == "classes" else who("generate", "condition")
-        raise UsageError(f"{run.name} was told no labels or numbers that could be asked for.", hint)
-    found = {}
-    for name, text in texts.items():
-        if name not in names:
-            few = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
-            raise UsageError(
-                f"There is no {name!r} that could be asked for; there are {few}.", did_you_mean(name, names)
-            )
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value) or (target == "multi-label" and value not in (0, 1)):
-            expected = "0 or 1" if target == "multi-label" else "a number"
-            raise UsageError(f"{name}={text}: expected {expected}.")
-        found[names.index(name)] = value
-    return found
 
 
 def truncated(latents: Tensor, limit: float) -> Tensor:

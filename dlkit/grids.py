@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dlkit.baselines import spread
-from dlkit.capabilities import capabilities_of, commands_for, who
+from dlkit.capabilities import capabilities_of, commands_for, require, who
 from dlkit.data import read_images, to_pixels
 from dlkit.decoding import Decoder
 from dlkit.errors import DataError, UsageError
@@ -47,6 +48,8 @@ class Grid:
         ranges: of the first unit, or of all; by default where the training images' codes are.
         units: how many units are traversed, the most variable first.
         image: the file around which they are; by default the first held-out image.
+        label: the class of four images, what lies between which is shown in place of images of each class.
+        values: place of a label or number → what it is to be in all images; of runs that were told such.
 
     Raises:
         UsageError: the run can do neither; ranges that do not fit.
@@ -63,8 +66,11 @@ class Grid:
         ranges: list[Range] | None = None,
         units: int = 8,
         image: Path | None = None,
+        label: int | None = None,
+        values: Mapping[int, float] | None = None,
     ) -> None:
         self.run, self.size, self.ranges, self.units, self.image = run, size, ranges, units, image
+        self.label, self.values = label, values
         self.display, self.runtime = display, runtime
         self._data: ImageData | None = None
         able = capabilities_of(run)
@@ -77,11 +83,15 @@ class Grid:
         self.by_class = "condition" in able and run.spec.target == "classes"
         if not self.two_way and (ranges or image):
             raise UsageError(f"--range and --image are about codes of images; a run of {run.technique} has none.")
+        if self.two_way and (label is not None or values):
+            raise UsageError(f"--class and --with are about generated images; a run of {run.technique} draws codes.")
+        if label is not None:
+            require(run, "draw")
 
     def draw(self) -> tuple[Figure, dict[str, Any]]:
         """The figure, and what it shows as plain JSON."""
         if not self.two_way:
-            return self._samples() if self.by_class else self._corners()
+            return self._samples() if self.by_class and self.label is None else self._corners()
         decoder = Decoder(self.run, self.display, self.runtime)
         code = decoder.encode(torch.zeros(1, *self.run.spec.shape))
         if self.ranges is not None and len(self.ranges) not in (1, 2 if code.shape[1] == 2 else 1):
@@ -132,8 +142,8 @@ class Grid:
     def _corners(self) -> tuple[Figure, dict[str, Any]]:
         """The first four generated images in the corners, and what lies between them: see :func:`code_path`."""
         count = self.size or CORNERS
-        generating = Generating(self.run, self.display, self.runtime)
-        codes, labels = generating.drawn(range(4))
+        generating = Generating(self.run, self.display, self.runtime, values=self.values)
+        codes, labels = generating.drawn(range(4), self.label)
         left, right = (code_path(codes[up], codes[up + 2], count, "spherical") for up in (0, 1))
         rows = [code_path(one, other, count, "spherical") for one, other in zip(left, right, strict=True)]
         decoder = Decoder(self.run, self.display, generating.runtime, labels=None if labels is None else labels[:1])

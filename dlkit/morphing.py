@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -158,6 +158,7 @@ def between_draws(
     runtime: Runtime | None = None,
     *,
     label: int | None = None,
+    values: Mapping[int, float] | None = None,
 ) -> Morph:
     """Between two images that a run with the capability ``draw`` generates.
 
@@ -166,12 +167,13 @@ def between_draws(
         ends: their numbers: 3 is ``00003.png`` of `dlkit generate` with the runtime's seed.
         steps, display, runtime: as in :func:`between_images`.
         label: the class of all images; by default the first one's.
+        values: place of a label or number → what it is to be in all images; the others are the first one's.
 
     Raises:
         UsageError: the run draws nothing.
     """
     require(run, "draw", "generate")
-    generating = Generating(run, display, runtime)
+    generating = Generating(run, display, runtime, values=values)
     codes, labels = generating.drawn(ends, label)
     decoder = Decoder(run, display, generating.runtime, labels=None if labels is None else labels[:1])
     return Morph(decoder, codes, steps)

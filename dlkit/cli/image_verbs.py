@@ -8,6 +8,9 @@ from dlkit.cli.shared import DEVICE, make_display, make_runtime, opened, output_
 from dlkit.errors import UsageError
 from dlkit.files import new_file, new_folder, user_path
 
+WITH = click.option("--with", "wanted", multiple=True, metavar="NAME=VALUE", help="With this label (1; 0: without) or "
+                    "this number; of techniques that were told such. Again for several.")  # fmt: skip
+
 
 @click.command("decode")
 @run_argument
@@ -15,6 +18,7 @@ from dlkit.files import new_file, new_folder, user_path
 @click.option("--code", "typed", multiple=True, metavar="Z1,Z2,…", help="A code, typed; may be given several times.")
 @click.option("--class", "class_", metavar="NAME", help="What to make, by its name or number; of techniques that make "
               "images of latents and were told the classes.")  # fmt: skip
+@WITH
 @click.option("--out", metavar="DIR|FILE.png", help="A new folder for the images; with --code also a .png file, a "
               "sheet where there are several. By default in the run's folder decoded/.")  # fmt: skip
 @DEVICE
@@ -25,6 +29,7 @@ def decode(
     codes: str | None,
     typed: tuple[str, ...],
     class_: str | None,
+    wanted: tuple[str, ...],
     out: str | None,
     device: str | None,
     quiet: bool,
@@ -37,15 +42,16 @@ def decode(
     target = None if out is None else new_file(out, ".png") if one_file else new_folder(out)
     from torch import from_numpy
 
+    from dlkit.asking import class_of, labels_for, values_of
     from dlkit.codes import read_codes
-    from dlkit.decoding import Decoder, labels_for, typed_codes, write_images, write_picture
-    from dlkit.generation import class_of
+    from dlkit.decoding import Decoder, typed_codes, write_images, write_picture
 
     found = None if codes is None else read_codes(user_path(codes))
     values = typed_codes(typed) if found is None else from_numpy(found.values)
     display = make_display(quiet, as_json)
     opened_run = opened(run, runs)
-    labels = labels_for(opened_run, found, None if class_ is None else class_of(opened_run, class_))
+    label = None if class_ is None else class_of(opened_run, class_)
+    labels = labels_for(opened_run, found, label, values_of(opened_run, _pairs(wanted)))
     decoder = Decoder(opened_run, display, make_runtime(opened_run, device, display), labels=labels)
     if one_file and target is not None:
         write_picture(decoder.images(values), typed, target)
@@ -65,8 +71,7 @@ def decode(
 @click.option("--class", "class_", metavar="NAME", help="Of this class, by its name or number; of techniques that "
               "were told the classes.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of the draws; by default the run's own.")
-@click.option("--with", "wanted", multiple=True, metavar="NAME=VALUE", help="With this label (1; 0: without) or this "
-              "number; of techniques that were told such. Again for several; the others are drawn.")  # fmt: skip
+@WITH
 @click.option("--truncation", type=click.FloatRange(min=0, min_open=True), metavar="T", help="No number of the noise "
               "beyond ±T (1.5 for instance): more typical images, more alike; of generators from noise.")  # fmt: skip
 @click.option("--out", metavar="DIR", help="A new folder; by default in the run's folder generated/.")
@@ -90,25 +95,32 @@ def generate(
     The same seed gives the same images, and the first ten of 64 are those of -n 10.
     """
     folder = None if out is None else new_folder(out)
-    from dlkit.generation import Generating, values_of, write_generated
+    from dlkit.asking import class_of, values_of
+    from dlkit.generation import Generating, write_generated
 
     display = make_display(quiet, as_json)
     opened_run = opened(run, runs)
     runtime = make_runtime(opened_run, device, display, seed)
-    values = values_of(opened_run, dict(_pair(text) for text in wanted)) if wanted else None
+    values = values_of(opened_run, _pairs(wanted))
+    label = None if class_ is None else class_of(opened_run, class_)
     generating = Generating(opened_run, display, runtime, truncation=truncation, values=values)
-    label = None if class_ is None else generating.label(class_)
     told = write_generated(generating, count, label, folder)
     display.text(f"Wrote {told['images']:,} images to {told['folder']}")
     display.text(f"Sheet: {told['sheet']}")
     display.result({"run": opened_run.path, **told})
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.rpartition("=")
-    if not equals:
-        raise UsageError(f"--with {text!r} is not NAME=VALUE.", "For example: --with smiling=1")
-    return name, value
+def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
+    """``smiling=1`` and so on."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.rpartition("=")
+        if not equals:
+            raise UsageError(f"--with {text!r} is not NAME=VALUE.", "For example: --with smiling=1")
+        if name in found:
+            raise UsageError(f"--with {name}={found[name]} and {text}: which one?", "Name it once.")
+        found[name] = value
+    return found
 
 
 @click.command("morph")
@@ -121,6 +133,7 @@ def _pair(text: str) -> tuple[str, str]:
               help="Images of a path, both ends included.")  # fmt: skip
 @click.option("--class", "class_", metavar="NAME", help="Of generated images, by its name or number; by default that "
               "of A.")  # fmt: skip
+@WITH
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of generated images; by default the run's own.")
 @click.option("--out", metavar="DIR", help="A new folder; by default in the run's folder morphs/.")
 @DEVICE
@@ -133,6 +146,7 @@ def morph(
     kind: str,
     steps: int,
     class_: str | None,
+    wanted: tuple[str, ...],
     seed: int | None,
     out: str | None,
     device: str | None,
@@ -144,8 +158,8 @@ def morph(
     A and B are image files; with a technique that makes images of noise, the numbers of two images of `dlkit generate`.
     """
     folder = None if out is None else new_folder(out)
+    from dlkit.asking import class_of, values_of
     from dlkit.capabilities import capabilities_of
-    from dlkit.generation import class_of
     from dlkit.morphing import PATHS, between_draws, between_images
 
     display = make_display(quiet, as_json)
@@ -154,9 +168,10 @@ def morph(
     if "draw" in capabilities_of(opened_run) and start.isdecimal() and end.isdecimal():
         label = None if class_ is None else class_of(opened_run, class_)
         ends = int(start), int(end)
-        between = between_draws(opened_run, ends, steps, display, runtime, label=label)
-    elif class_ is not None or seed is not None:
-        raise UsageError("--class and --seed are about generated images; A and B are image files.")
+        values = values_of(opened_run, _pairs(wanted))
+        between = between_draws(opened_run, ends, steps, display, runtime, label=label, values=values)
+    elif class_ is not None or wanted or seed is not None:
+        raise UsageError("--class, --with and --seed are about generated images; A and B are image files.")
     else:
         between = between_images(opened_run, [user_path(start), user_path(end)], steps, display, runtime)
     told = between.write(PATHS if kind == "both" else [kind], folder)
@@ -174,6 +189,8 @@ def morph(
 @click.option("--units", type=click.IntRange(1, 64), default=8, show_default=True, metavar="N",
               help="How many units of a larger code are traversed, the most variable first.")  # fmt: skip
 @click.option("--image", metavar="FILE", help="The image around which they vary; by default a held-out one.")
+@click.option("--class", "class_", metavar="NAME", help="Between four images of this class, by its name or number.")
+@WITH
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of generated images; by default the run's own.")
 @click.option("--out", metavar="FILE.png", help="The picture; by default in the run's folder grids/.")
 @DEVICE
@@ -185,6 +202,8 @@ def grid(
     size: int | None,
     units: int,
     image: str | None,
+    class_: str | None,
+    wanted: tuple[str, ...],
     seed: int | None,
     out: str | None,
     device: str | None,
@@ -197,6 +216,7 @@ def grid(
     generated images of each class, or what lies between four generated images.
     """
     target = None if out is None else new_file(out, ".png")
+    from dlkit.asking import class_of, values_of
     from dlkit.grids import Grid, parse_ranges
 
     display = make_display(quiet, as_json)
@@ -209,6 +229,8 @@ def grid(
         ranges=None if span is None else parse_ranges(span),
         units=units,
         image=None if image is None else user_path(image),
+        label=None if class_ is None else class_of(opened_run, class_),
+        values=values_of(opened_run, _pairs(wanted)),
     )
     told = made.write(target)
     display.text(f"Wrote {told['picture']}")

@@ -141,7 +141,8 @@ def columns(texts: Sequence[Sequence[str]], names: Sequence[str], rows: Sequence
             if value is None:
                 raise DataError(
                     f"{where}, row {rows[index]}: {shown(names[column])} is {shown(text)!r}, expected a number",
-                    "Several --label columns are numbers, or 0 and 1 for several labels per image.",
+                    "Several --label columns are numbers, or 0 and 1 for several labels per image; names beside them "
+                    "are a column of 0 and 1 for each.",
                 )
             targets[index, column] = value
     called = tuple(map(shown, names))

@@ -106,8 +106,9 @@ def drawn(share: Share, wanted: Wanted, material: Material, runtime: Runtime, di
             values = np.rint(image.clamp(0, 1).permute(1, 2, 0).numpy() * 255).astype(np.uint8)
             raw = torch.from_numpy(fit_array(values, form).copy())
             label = share.label
-            if share.number is None and labels is not None and generating.by_class:
-                label = (wanted.run.spec.classes[int(labels[place])],)
+            if share.number is None and labels is not None and _alike(wanted.run, material):
+                known = wanted.run.spec.classes
+                label = (known[int(labels[place])],) if generating.by_class else material.cells(labels[place].numpy())
             yield raw, label
 
 
@@ -116,6 +117,14 @@ def parameters(share: Share, wanted: Wanted, place: int) -> str:
     told = None if share.number is None else wanted.run.spec.classes[share.number]
     facts = {"number": place, "class": told, "truncation": wanted.truncation}
     return json.dumps({key: value for key, value in facts.items() if value is not None})
+
+
+def _alike(run: Run, material: Material) -> bool:
+    """Whether the labels that a run gives are such as the data has; any classes are, where it has no labels."""
+    ours, theirs = material.listing, run.spec
+    if theirs.target == "classes":
+        return ours.target == "classes" and (not ours.classes or set(theirs.classes) <= set(ours.classes))
+    return (ours.target, ours.classes) == (theirs.target, theirs.classes)
 
 
 def _form(run: Run, material: Material) -> Any:
@@ -132,6 +141,11 @@ def warnings(wanted: Wanted, material: Material) -> Iterator[str]:
         yield (
             f"{run.name} makes images of {run.spec.height}x{run.spec.width}; they are brought to the data's "
             f"{form.height}x{form.width}."
+        )
+    if wanted.per_class is None and "condition" in capabilities_of(run) and not _alike(run, material):
+        yield (
+            f"{run.name} was told {', '.join(run.spec.classes[:20])}, which the labels of {material.listing.name} are "
+            "not: its images are added without labels."
         )
     ours, theirs = material.options, run.settings.data
     same = ("val_fraction", "test_fraction", "split_seed", "fold", "label", "target")

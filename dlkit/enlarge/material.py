@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dlkit.data.files import FileImages
-from dlkit.data.listing import SPLITS, UNLABELLED, Ints
+from dlkit.data.listing import SPLITS, UNLABELLED, Floats, Ints
 from dlkit.data.load import list_data
 from dlkit.data.resolve import source_of
 from dlkit.data.spec import DataSpec
@@ -86,13 +86,16 @@ class Material:
         """The cells of an image's labels, as a manifest has them, one for each of :attr:`columns`."""
         listing = self.listing
         if listing.targets is not None:
-            row = listing.targets[image]
-            if listing.target == "number":
-                return tuple("" if np.isnan(value) else repr(float(value)) for value in row.tolist())
-            names = [name for name, value in zip(listing.classes, row, strict=True) if value > 0]
-            return ("" if np.isnan(row).all() else ";".join(names) or ";",)
+            return self.cells(listing.targets[image])
         number = UNLABELLED if listing.labels is None else int(listing.labels[image])
         return ("" if number == UNLABELLED else listing.classes[number],)
+
+    def cells(self, row: Floats) -> tuple[str, ...]:
+        """The cells of several labels or of numbers ``(K,)``; NaN where unknown."""
+        if self.listing.target == "number":
+            return tuple("" if np.isnan(value) else repr(float(value)) for value in row.tolist())
+        names = [name for name, value in zip(self.listing.classes, row, strict=True) if value > 0]
+        return ("" if np.isnan(row).all() else ";".join(names) or ";",)
 
     @property
     def columns(self) -> tuple[str, ...]:

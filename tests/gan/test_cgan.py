@@ -224,27 +224,6 @@ def test_a_run_is_whole_and_resumes_to_the_bit(tmp_path: Path, monkeypatch: pyte
     assert main(["export", "latest", "--runs", runs, "--quiet"]) == 0
 
 
-def test_attributes_and_numbers_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "save_pictures", lambda *_: None)
-    random = np.random.default_rng(0)
-    image = random.integers(0, 255, (40, 8, 8)).astype(np.uint8)
-    np.savez(
-        tmp_path / "data.npz", images=image, labels=random.normal(5, 2, (40, 2)), classes=np.array(["age", "size"])
-    )
-    runs = str(tmp_path / "runs")
-    assert main([*WORDS, "--epochs", "1", "--data", str(tmp_path / "data.npz"), "--runs", runs]) == 0
-    words = ["generate", "latest", "--runs", runs, "-n", "5", "--quiet"]
-    assert main([*words, "--with", "size=3.5"]) == 0
-    rows = (tmp_path / "runs" / "latest" / "generated" / "001" / "manifest.csv").read_text().splitlines()
-    assert rows[0].startswith("image_path,age,size,")
-    assert {row.split(",")[2] for row in rows[1:]} == {"3.5"}
-    assert len({row.split(",")[1] for row in rows[1:]}) > 1
-    assert main([*words, "--with", "siz=3"]) == 2
-    assert main([*words, "--with", "size=large"]) == 2
-    assert main([*words, "--with", "size"]) == 2
-    assert main([*words, "--class", "1"]) == 2
-
-
 def test_what_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.savez(tmp_path / "data.npz", images=np.zeros((40, 8, 8), dtype=np.uint8))
     assert main([*WORDS, "--data", str(tmp_path / "data.npz"), "--runs", str(tmp_path / "runs")]) != 0
