@@ -7,16 +7,13 @@ they mean to these libraries.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import os
 import re
-import socket
 import sys
 import threading
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlparse
@@ -25,14 +22,17 @@ import huggingface_hub as hf
 import torch
 from huggingface_hub import constants, errors
 
+from dlkit.display import Display
 from dlkit.errors import DataError
+from dlkit.fetching import FetchError, digest_begins, fetch
 
 PATIENCE = 2.5
 """Seconds until a host counts as not reachable; ``HF_HUB_ETAG_TIMEOUT`` overrides it. The libraries' own way is to
 try again and again for most of a minute."""
 
-_STALLED = 20.0
-"""Seconds without a byte after which a download is given up."""
+STANDSTILL = 600.0
+"""Seconds without a sign of progress after which the hub's library is stopped. It gives a server up that is silent, but
+not one that drips; and it writes what comes in pieces of 10 MiB, so that these are the signs: 17 kB/s are enough."""
 
 _FILES = ("model.safetensors", "pytorch_model.bin")
 _REMEDIES = (
@@ -78,13 +78,41 @@ def from_hub(repository: str, filename: str | None = None) -> Path:
         url = hf.hf_hub_url(name, candidate, revision=revision or None, endpoint=constants.ENDPOINT)
         try:
             within(patience(), lambda url=url: hf.get_hf_file_metadata(url, timeout=patience()))  # type: ignore[misc]
-            fetched = hf.hf_hub_download(name, candidate, revision=revision or None, cache_dir=constants.HF_HUB_CACHE)
-            return _checked(Path(fetched))
+            return _checked(Path(_downloaded(name, candidate, revision or None)))
         except errors.EntryNotFoundError:
             continue
         except Exception as error:  # the libraries below (hub, HTTP, TLS) share no base class
             raise _unavailable(repository, _reason(error)) from error
     raise _unavailable(repository, f"{constants.ENDPOINT} has no {' or '.join(_FILES)} of it")
+
+
+def _downloaded(name: str, filename: str, revision: str | None) -> str:
+    """As the hub's library does it, which waits for a server that drips without end.
+
+    Raises:
+        TimeoutError: too little comes; what came is removed.
+    """
+    cache = Path(constants.HF_HUB_CACHE)
+
+    def unfinished() -> dict[Path, float]:
+        found = {}
+        for path in cache.glob(f"models--{name.replace('/', '--')}/blobs/*.incomplete"):
+            with suppress(FileNotFoundError):  # it is whole now
+                found[path] = path.stat().st_mtime
+        return found
+
+    def download() -> str:
+        return str(hf.hf_hub_download(name, filename, revision=revision, cache_dir=cache))
+
+    try:
+        return within(STANDSTILL, download, unfinished)
+    except TimeoutError:
+        if hasattr(hf, "close_session"):
+            hf.close_session()  # with its connections: the library's own thread ends, and lets go of its lock
+        for path, written in unfinished().items():
+            if time.time() - written >= STANDSTILL:  # nobody's any more
+                path.unlink(missing_ok=True)
+        raise
 
 
 def _checked(path: Path) -> Path:
@@ -94,7 +122,7 @@ def _checked(path: Path) -> Path:
         ValueError: it is not; the cache has it no longer.
     """
     blob = path.resolve()
-    if re.fullmatch("[0-9a-f]{64}", blob.name) and _digest(blob) != blob.name:
+    if re.fullmatch("[0-9a-f]{64}", blob.name) and not digest_begins(blob, "sha256", blob.name):
         path.unlink()
         blob.unlink(missing_ok=True)
         raise ValueError("what came is another file: its SHA-256 is not the one that the hub names")
@@ -139,20 +167,17 @@ def from_url(url: str) -> Path:
     """
     path = torch_cache() / Path(urlparse(url).path).name
     wanted = re.search(r"-([a-f0-9]{8,})\.", path.name)
-    prefix = wanted[1] if wanted else None
+    prefix = wanted[1] if wanted else ""
     if path.is_file():
-        if prefix and not _digest(path).startswith(prefix):
+        if not digest_begins(path, "sha256", prefix):
             raise DataError(f"{str(path)!r} is broken: its SHA-256 is not the one in its name.", "Remove the file.")
         return path
     if constants.is_offline_mode():
         raise _not_fetched(url, "HF_HUB_OFFLINE is set")
     try:
-        within(patience(), lambda: _ask(url))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _stalls_are_noticed(), contextlib.redirect_stdout(sys.stderr):
-            torch.hub.download_url_to_file(url, str(path), prefix, progress=sys.stderr.isatty())
-    except (OSError, RuntimeError) as error:  # URLError and timeouts are OSErrors; a wrong hash is a RuntimeError
-        raise _not_fetched(url, " ".join(str(error).split()) or type(error).__name__) from error
+        fetch(url, path, Display(quiet=not sys.stderr.isatty()), ("sha256", prefix), patience())
+    except FetchError as error:
+        raise _not_fetched(url, str(error)) from error
     return path
 
 
@@ -161,29 +186,13 @@ def _not_fetched(url: str, reason: str) -> DataError:
     return DataError(f"The weights {url!r} are not in the cache, and cannot be fetched: {reason}.", remedies)
 
 
-def _ask(url: str) -> None:
-    request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "torch.hub"})  # noqa: S310
-    with urllib.request.urlopen(request, timeout=patience()):  # noqa: S310 - the URLs are the libraries' own
-        pass
+def within(seconds: float, action: Callable[[], _T], sign: Callable[[], object] = lambda: None) -> _T:
+    """What ``action`` returns or raises; looking up a host's name, say, has no timeout of its own.
 
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def _stalls_are_noticed() -> Iterator[None]:
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_STALLED)  # torch.hub waits for ever, and takes no timeout
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
-
-
-def within(seconds: float, action: Callable[[], _T]) -> _T:
-    """What ``action`` returns or raises; looking up a host's name has no timeout of its own.
+    Args:
+        seconds: for the whole action, or without a change of the sign.
+        action: what takes time.
+        sign: something that changes while it comes on.
 
     Raises:
         TimeoutError: it takes longer; the thread is left alone, and ends with the process.
@@ -197,10 +206,15 @@ def within(seconds: float, action: Callable[[], _T]) -> _T:
             outcome.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
+    before = sign()
     thread.start()
     thread.join(seconds)
-    if not outcome:
-        raise TimeoutError(f"no answer within {seconds:g} s")
+    while not outcome:
+        now = sign()
+        if now == before:
+            raise TimeoutError(f"nothing came within {seconds:g} s")
+        before = now
+        thread.join(seconds)
     if isinstance(outcome[0], Exception):
         raise outcome[0]
     return outcome[0]

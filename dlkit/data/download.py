@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import http.client
 import shutil
 import tarfile
 import tempfile
-import urllib.error
-import urllib.request
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from dlkit.data.names import DatasetCard, Download
 from dlkit.data.text import shown
 from dlkit.display import Display
 from dlkit.errors import DataError
-from dlkit.files import atomic_path, cache_home
-
-_TIMEOUT = 8.0  # seconds without an answer; with two mirrors an offline machine knows within 16
-_CHUNK = 1 << 20
+from dlkit.fetching import FetchError, digest_begins, fetch
+from dlkit.files import cache_home
 
 
 def datasets_folder() -> Path:
@@ -57,16 +51,11 @@ def provide(card: DatasetCard, display: Display) -> Path:
 
 def _is_whole(path: Path, md5: str) -> bool:
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == md5
+        return digest_begins(path, "md5", md5)
     except FileNotFoundError:
         return False
     except OSError as error:
         raise DataError(f"{shown(path)}: cannot be read: {error.strerror}") from error
-
-
-class _FetchError(Exception):
-    """An address that gave nothing, or not the file."""
 
 
 def _fetch(download: Download, target: Path, display: Display) -> list[str]:
@@ -76,41 +65,12 @@ def _fetch(download: Download, target: Path, display: Display) -> list[str]:
         reasons.append(f"{shown(target)} is damaged or another version: its MD5 is not {download.md5}")
     for url in download.urls:
         try:
-            with atomic_path(target) as part:
-                with part.open("wb") as stream:
-                    for chunk in _chunks(url, target.name, display):
-                        stream.write(chunk)
-                if not _is_whole(part, download.md5):
-                    raise _FetchError(f"what came is cut off or another file: its MD5 is not {download.md5}")
-        except _FetchError as error:
+            fetch(url, target, display, ("md5", download.md5))
+        except FetchError as error:
             reasons.append(f"{url}: {error}")
         else:
             return []
     return reasons
-
-
-def _chunks(url: str, name: str, display: Display) -> Iterator[bytes]:
-    request = urllib.request.Request(url, headers={"User-Agent": "dlkit"})  # noqa: S310
-    try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
-            length = answer.headers.get("Content-Length", "")
-            total = int(length) if length.isdecimal() else None
-            with display.progress(f"Downloading {name}", total, "B") as progress:
-                while chunk := answer.read(_CHUNK):
-                    progress.advance(len(chunk))
-                    yield chunk
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise _FetchError(_reason(error)) from error
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, urllib.error.HTTPError):
-        return f"{error.code} {error.reason}"
-    if isinstance(error, urllib.error.URLError):
-        return str(getattr(error.reason, "strerror", None) or error.reason)
-    if isinstance(error, TimeoutError):
-        return f"no answer within {_TIMEOUT:.0f} s"
-    return str(error) or type(error).__name__
 
 
 def _missing(card: DatasetCard, folder: Path, reasons: Sequence[str]) -> DataError:

@@ -19,6 +19,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from dlkit import fetching
 from dlkit.data import download, load_data, resolve
 from dlkit.data.names import DATASETS, DatasetCard, Download
 from dlkit.display import Display
@@ -134,7 +135,8 @@ def test_a_bad_answer_leaves_nothing_and_says_what_to_put_where(
     point(monkeypatch, "mnist", FILES, url)
     with pytest.raises(DataError) as caught:
         load_data(DataOptions(data="mnist"))
-    assert ("404" if fault == "missing" else "MD5") in caught.value.message
+    said = {"truncated": "cut off: ", "wrong": "what came is another file: its MD5", "missing": "404"}[fault]
+    assert said in caught.value.message
     for name in FILES:
         assert str(home / "MNIST" / "raw" / name) in caught.value.hint
         assert url + name in caught.value.hint
@@ -154,7 +156,7 @@ def test_offline_is_said_within_seconds(home: Path, monkeypatch: pytest.MonkeyPa
 def test_a_silent_server_does_not_hang(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 
-    monkeypatch.setattr(download, "_TIMEOUT", 0.3)
+    monkeypatch.setattr(fetching, "ANSWER", 0.3)
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as silent:
         point(monkeypatch, "mnist", FILES, f"http://127.0.0.1:{silent.getsockname()[1]}/")
         with pytest.raises(DataError, match="could not be downloaded"):
