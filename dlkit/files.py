@@ -127,7 +127,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         with writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             stem = _stem(target)
-            _remove_left(target.parent, stem, ".tmp")
+            remove_left(target.parent, target.name)
             folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=stem + _owner(), suffix=".tmp"))
             temporary = folder / target.name
             temporary.touch()
@@ -151,7 +151,7 @@ def scratch_folder(purpose: str) -> Iterator[Path]:
         DlkitError: there can be none.
     """
     place, stem = Path(tempfile.gettempdir()), f"dlkit-{purpose}-"
-    _remove_left(place, stem, "")
+    _remove_left(place, re.escape(stem), "")
     with writing(place / stem):
         folder = tempfile.mkdtemp(prefix=stem + _owner(), dir=place)
     try:
@@ -160,8 +160,14 @@ def scratch_folder(purpose: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def remove_left(folder: Path, name: str | None = None) -> None:
+    """Remove what killed processes left in a folder of a file of that name, or of any that they were writing."""
+    _remove_left(folder, r"\..+\." if name is None else re.escape(_stem(folder / name)), ".tmp")
+
+
 def write_new(target: Path, content: bytes) -> None:
-    """Write a file that is not there yet; it appears whole or not at all. For many small ones: none waits for the disk.
+    """Write a file that is not there yet; it appears whole or not at all. For many small ones: none waits for the disk,
+    and what a killed process left is removed by :func:`remove_left`, called once for all.
 
     Raises:
         FileExistsError: it is there.
@@ -193,9 +199,12 @@ def _owner() -> str:
 
 
 def _remove_left(place: Path, stem: str, suffix: str) -> None:
-    """Remove temporary files and folders of processes of this machine and user that are no more."""
+    """Remove temporary files and folders of processes of this machine and user that are no more.
+
+    ``stem`` is a regular expression.
+    """
     machine = _owner().partition("-")[0]
-    pattern = re.compile(rf"{re.escape(stem)}{machine}-([0-9]+)-[^-]*{re.escape(suffix)}")
+    pattern = re.compile(rf"{stem}{machine}-([0-9]+)-[^-]*{re.escape(suffix)}", re.DOTALL)
     with suppress(OSError):  # what cannot be removed stays
         for entry in os.scandir(place):
             match = pattern.fullmatch(entry.name)

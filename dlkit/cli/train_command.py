@@ -14,6 +14,7 @@ from click.shell_completion import CompletionItem
 from dlkit.card import Card
 from dlkit.discovery import registry
 from dlkit.errors import UsageError
+from dlkit.files import remove_left, write_new
 from dlkit.options.coerce import bounds, metavar, to_text
 from dlkit.options.declare import Option
 from dlkit.settings import Settings, option_groups, resolve, technique_of
@@ -278,10 +279,9 @@ def flags_of(raw: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _write_config(settings: Settings, path: Path, display: Display) -> None:
-    text = settings.to_toml()
+    remove_left(path.parent, path.name)
     try:
-        with path.open("x", encoding="utf-8") as file:  # x: never over a file that exists
-            file.write(text)
+        write_new(path, settings.to_toml().encode())
     except FileExistsError:
         raise UsageError(f"{path} exists, and is never overwritten.", "Choose another name, or remove it.") from None
     except OSError as error:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from dlkit.data.spec import DataSpec
 from dlkit.errors import DlkitError
-from dlkit.files import atomic_path, write_new
+from dlkit.files import atomic_path, remove_left, write_new
 from dlkit.predict.plan import Plan
 from dlkit.predict.predictors import Arrays
 from dlkit.predict.tables import CsvTable, JsonTable, Rows
@@ -56,6 +56,7 @@ class Pictures:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DlkitError(f"Cannot make the folder {str(folder)!r}: {error.strerror or error}.") from error
+        remove_left(folder)
 
     def write(self, paths: Sequence[Path], arrays: Arrays) -> None:
         """Write a batch's pictures.

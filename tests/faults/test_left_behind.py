@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from dlkit import files
+from dlkit.cli.main import main
 from dlkit.files import atomic_path, scratch_folder, write_new, write_text
+from dlkit.predict.writers import Pictures
 
 WRITER = """
 import os, sys, time
@@ -95,3 +98,46 @@ def test_a_new_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.Mo
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a.png": b"whole", "b.png": b"whole"}
+
+
+def left(folder: Path, name: str, process: int) -> Path:
+    """What that process was writing when it was killed, as :func:`write_new` does it."""
+    owner = files._owner().replace(f"-{os.getpid()}-", f"-{process}-")
+    path = folder / f"{files._stem(folder / name)}{owner}140.tmp"
+    path.write_text("half")
+    return path
+
+
+@pytest.fixture
+def dead() -> int:
+    """The number of a process that is no more."""
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    return ended.pid
+
+
+def test_pictures_of_a_killed_process_do_not_stay_half_written(tmp_path: Path, dead: int) -> None:
+    """`dlkit predict --out DIR` writes other names the next time, so nobody removed them."""
+    gone = left(tmp_path, "cat\n.png", dead), left(tmp_path, "dog-2.png", dead)
+    there = left(tmp_path, "cat.png", os.getpid()), left(tmp_path, "bird.png", 1), tmp_path / ".mine.12-3-4.tmp"
+    there[-1].write_text("the user's")
+    Pictures(tmp_path, {"reconstruction": "image"})
+    assert not [path for path in gone if path.exists()]
+    assert set(tmp_path.iterdir()) == set(there)
+
+
+def test_a_config_is_whole_or_not_there(tmp_path: Path, dead: int, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "autoencoder", "--write-config", str(tmp_path / "c.toml")]
+    left(tmp_path, "c.toml", dead)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        assert main(words) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "c.toml cannot be written: File too large" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    assert main(words) == 0
+    assert main(words) == 2
+    assert "is never overwritten" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["c.toml"]
