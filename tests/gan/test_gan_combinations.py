@@ -1,7 +1,8 @@
 """Whatever is offered trains: every loss × net × condition on images of several sizes, with one and three channels.
 
 The default suite plays 25 games in which each value of each of the five factors meets each value of every other one;
-all 750 are played with ``-m slow``.
+all 750 are played with ``-m slow``, a part of them with ``-m slow -k "every and resnet and hinge and 30x44"``, say: a
+test's name ends with its values.
 """
 
 from __future__ import annotations
@@ -102,12 +103,17 @@ def check(figures: Mapping[str, Tensor], loss: str) -> None:
     assert gap < (2 * figures["diameter"] if loss == "wgan-gp" else 30), figures
 
 
-@pytest.mark.parametrize(("loss", "condition", "size", "net", "channels"), pairs())
+def said(value: Any) -> str:
+    """In a test's name."""
+    return "x".join(map(str, value)) if isinstance(value, tuple) else "untold" if value is None else str(value)
+
+
+@pytest.mark.parametrize(("loss", "condition", "size", "net", "channels"), pairs(), ids=said)
 def test_each_pair(loss: str, condition: str | None, size: tuple[int, int], net: str, channels: int) -> None:
     check(played(loss, condition, size, net, channels), loss)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("loss", "condition", "size", "net", "channels"), EVERY)
+@pytest.mark.parametrize(("loss", "condition", "size", "net", "channels"), EVERY, ids=said)
 def test_every_combination(loss: str, condition: str | None, size: tuple[int, int], net: str, channels: int) -> None:
     check(played(loss, condition, size, net, channels), loss)
