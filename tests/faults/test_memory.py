@@ -80,6 +80,34 @@ def test_where_samples_depend_on_each_other_there_is_advice(
     assert "Traceback" not in error
 
 
+def test_in_an_optimizers_step_it_is_told_and_the_checkpoint_is_whole(
+    shapes_npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """A step that fails may have changed half of the weights, so it is not tried again: training stops."""
+    words = ["autoencoder", "--layers", "8", "--code", "3", "--optimizer", "adam", "--checkpoint-every", "0"]
+    step, steps = torch.optim.Adam.step, []
+
+    def fail(self: torch.optim.Adam, closure: Any = None) -> Any:
+        steps.append(0)
+        if len(steps) == 6:  # in the second epoch
+            self.param_groups[0]["params"][0].data.add_(1)
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return step(self, closure)
+
+    assert train(words, shapes_npz, tmp_path / "whole") == 0
+    with monkeypatch.context() as short_of_memory:
+        short_of_memory.setattr(torch.optim.Adam, "step", fail)
+        assert train(words, shapes_npz, tmp_path / "stopped") == 1
+    error = capsys.readouterr().err
+    assert "out of memory" in error
+    assert "--batch-size" in error
+    (run,) = (tmp_path / "stopped" / "autoencoder").iterdir()
+    assert main(["resume", str(run), "--quiet"]) == 0
+    whole = load_file(next((tmp_path / "whole").glob("*/*/model.safetensors")))
+    resumed = load_file(run / "model.safetensors")
+    assert all(torch.equal(resumed[name], tensor) for name, tensor in whole.items())
+
+
 class Images:
     """A split of which :meth:`Runtime.collect` needs no more."""
 

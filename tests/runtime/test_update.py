@@ -96,9 +96,12 @@ def test_out_of_memory_halves_until_it_fits(error: Exception) -> None:
     assert len(short[0].display.warnings) == 1  # type: ignore[union-attr]
 
 
-def test_out_of_memory_in_backward_starts_anew() -> None:
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_out_of_memory_in_backward_starts_anew(accumulate: int) -> None:
+    """In the middle of it, when a part has been added up and the last layer has its gradients of the next one."""
     whole, short = setting(), setting()
-    short[0].updater.independent = True
+    updater, net, parts = short[0].updater, short[1], []
+    updater.independent, updater.accumulate = True, accumulate
 
     class Fails(torch.autograd.Function):
         @staticmethod
@@ -107,15 +110,20 @@ def test_out_of_memory_in_backward_starts_anew() -> None:
 
         @staticmethod
         def backward(ctx: object, grad: Tensor) -> Tensor:  # type: ignore[override]
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            parts.append(len(grad))
+            if len(parts) == accumulate:  # of the first attempt the last part
+                assert net[2].weight.grad is not None
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return grad
 
     def loss(x: Tensor, y: Tensor) -> Tensor:
-        value = losses(short[1])(x, y)["loss"]
-        return Fails.apply(value) if len(x) > 5 else value  # type: ignore[no-any-return]
+        return F.mse_loss(net[2](Fails.apply(net[1](net[0](x)))), y)
 
-    short[0].update(short[2], loss, *short[3:])
-    whole[0].update(whole[2], losses(whole[1]), *whole[3:])
-    for a, b in zip(whole[1].parameters(), short[1].parameters(), strict=True):
+    for _ in range(2):
+        short[0].update(short[2], loss, *short[3:])
+        whole[0].update(whole[2], losses(whole[1]), *whole[3:])
+    assert parts == ([11, 5, 5, 1, 5, 5, 1] if accumulate == 1 else [6, 5, 3, 3, 3, 2, 3, 3, 3, 2])
+    for a, b in zip(whole[1].parameters(), net.parameters(), strict=True):
         torch.testing.assert_close(a, b)
 
 
