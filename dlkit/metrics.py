@@ -20,6 +20,8 @@ class Metric:
         unit: ``dB``, ``%``, ``s``… or empty.
         better: which direction is better.
         baselines: name → value of the same figure for simpler methods on the same images.
+        bounds: those of the baselines that are no rivals but what can be reached at best, such as genuine images beside
+            generated ones.
         interval: lower and upper bound of the 95 % confidence interval, where there is one.
         note: what a reader must know (how many images, which subset).
     """
@@ -33,6 +35,7 @@ class Metric:
     baselines: Mapping[str, float] = field(default_factory=dict)
     interval: tuple[float, float] | None = None
     note: str = ""
+    bounds: tuple[str, ...] = ()
 
 
 Row = Mapping[str, str | int | float]
@@ -118,6 +121,7 @@ def _finite(value: Any) -> Any:
 def _metric(row: Mapping[str, Any]) -> Metric:
     fields = dict(row)
     fields["value"] = float(fields["value"])
+    fields["bounds"] = tuple(fields.get("bounds", ()))
     fields["baselines"] = {name: float(value) for name, value in fields["baselines"].items()}
     if fields["interval"] is not None:
         lower, upper = fields["interval"]

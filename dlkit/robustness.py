@@ -139,6 +139,7 @@ class Robustness:
             unit=clean.unit,
             better=clean.better,
             baselines={"clean images": clean.value},
+            bounds=("clean images",),
             note=f"mean over {len(self.cards)} corruptions at {len(STRENGTHS)} strengths, {images}",
         )
         rows: list[Row] = [self._row("none", [clean.value] * len(STRENGTHS))]

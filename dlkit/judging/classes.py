@@ -59,11 +59,12 @@ def judge_classes(
         Metric(
             name="class_fid", label="FID within classes", value=float(np.mean([each.fid for each in found])),
             split="train", better="lower", note=note,
-            baselines={FLOOR: float(np.mean([each.fid_floor for each in found]))},
+            baselines={FLOOR: float(np.mean([each.fid_floor for each in found]))}, bounds=(FLOOR,),
         ),
         Metric(
             name="class_coverage", label="least coverage of a class", value=min(each.coverage for each in found),
-            split="train", better="higher", baselines={FLOOR: min(each.coverage_floor for each in found)},
+            split="train", better="higher", bounds=(FLOOR,),
+            baselines={FLOOR: min(each.coverage_floor for each in found)},
         ),
     ]  # fmt: skip
     lines = tuple(_line(each, data.spec.classes[each.label]) for each in found)

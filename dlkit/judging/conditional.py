@@ -141,5 +141,6 @@ def _row(
     fields: dict[str, Any] = {"interval": wilson_interval(value, len(truth))} if target == "classes" else {}
     return Metric(
         name=name, label=f"{label}, R²" if target == "number" else label, value=value, split=split, better="higher",
-        baselines={**beside, CHANCE: commonest(truth, target)}, note=note, **fields,
+        baselines={**beside, CHANCE: commonest(truth, target)}, note=note, bounds=tuple(beside),
+        **fields,
     )  # fmt: skip

@@ -117,6 +117,7 @@ def _rows(
         return Metric(
             name=name, label=label, value=measure(genuine.features, ours.features), split=split, better=better,
             baselines={other: measure(genuine.features, them.features) for other, them in beside.items()}, note=note,
+            bounds=(FLOOR,),
         )  # fmt: skip
 
     overlaps = {name: overlap(genuine.features, them.features) for name, them in {"": ours, **beside}.items()}
@@ -124,7 +125,7 @@ def _rows(
     def part(name: str) -> Metric:
         return Metric(
             name=name, label=name, value=getattr(overlaps[""], name), split=split, better="higher",
-            baselines={other: getattr(overlaps[other], name) for other in beside}, note=note,
+            baselines={other: getattr(overlaps[other], name) for other in beside}, note=note, bounds=(FLOOR,),
         )  # fmt: skip
 
     return (
@@ -147,7 +148,7 @@ def _pixels(genuine: Judged, ours: Judged, beside: Mapping[str, Judged], split: 
 
     return Metric(
         name="mmd", label="MMD² of pixels", value=measure(ours), split=split, better="lower",
-        baselines={other: measure(them) for other, them in beside.items()},
+        baselines={other: measure(them) for other, them in beside.items()}, bounds=(FLOOR,),
         note=f"{len(genuine.images):,} images of each, Gaussian kernel of width {width:.3g}, unbiased, float64",
     )  # fmt: skip
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Iterable
 from typing import Literal
 
 from dlkit.metrics import Metric, Metrics
 
-Verdict = Literal["better", "worse", "even", "unknown"]
+Verdict = Literal["better", "worse", "even", "unknown", "bound"]
 
-MARKS: dict[Verdict, str] = {"better": "✓", "worse": "✗", "even": "≈", "unknown": "?"}
+MARKS: dict[Verdict, str] = {"better": "✓", "worse": "✗", "even": "≈", "unknown": "?", "bound": "·"}
 ARROWS = {"higher": "↑", "lower": "↓"}
 LEGEND = "✓ better than the baseline, ✗ worse, ≈ equal or within the 95 % interval; ↑ higher is better, ↓ lower"
+_BOUND = "· what can be reached at best, no rival"
+
+
+def legend(metrics: Iterable[Metric]) -> str:
+    """What the marks beside these figures mean."""
+    return f"{LEGEND}; {_BOUND}" if any(metric.bounds for metric in metrics) else LEGEND
 
 
 def number(value: float) -> str:
@@ -51,9 +58,17 @@ def verdict(metric: Metric, baseline: float) -> Verdict:
     return "better" if (metric.value > baseline) == (metric.better == "higher") else "worse"
 
 
+def judged(metric: Metric) -> dict[str, Verdict]:
+    """Each baseline's name → :func:`verdict`, or ``bound`` where it is one."""
+    return {
+        name: "bound" if name in metric.bounds else verdict(metric, value) for name, value in metric.baselines.items()
+    }
+
+
 def strongest(metric: Metric) -> tuple[str, float] | None:
-    """The baseline that is hardest to beat, as (name, value); None without baselines."""
-    rated = [(name, value) for name, value in metric.baselines.items() if not math.isnan(value)]
+    """The baseline that is hardest to beat, as (name, value); None without baselines that are to be beaten."""
+    rated = [(name, value) for name, value in metric.baselines.items()
+             if not math.isnan(value) and name not in metric.bounds]  # fmt: skip
     if not rated:
         return None
     choose = max if metric.better == "higher" else min

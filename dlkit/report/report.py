@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from dlkit import __version__
 from dlkit.files import write_text
-from dlkit.report.figures import ARROWS, LEGEND, MARKS, clean
+from dlkit.report.figures import ARROWS, MARKS, clean, legend
 from dlkit.report.plane_section import plane_section
 from dlkit.report.sections import (
     curves_section,
@@ -72,7 +72,7 @@ def _render(context: dict[str, Any]) -> str:
         lstrip_blocks=True,
         finalize=_visible,
     )
-    environment.globals.update(ARROWS=ARROWS, MARKS=MARKS, legend=LEGEND, version=__version__)
+    environment.globals.update(ARROWS=ARROWS, MARKS=MARKS, legend=legend, version=__version__)
     style, script = (loader.get_source(environment, name)[0] for name in ("report.css", "report.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     # Both files are the package's own; everything else is escaped.

@@ -18,7 +18,7 @@ from dlkit.errors import DataError, DlkitError
 from dlkit.files import read_json
 from dlkit.metrics import Metric, Metrics
 from dlkit.options import to_plain
-from dlkit.report.figures import between, headline, number, strongest, time_span, verdict, with_unit
+from dlkit.report.figures import between, headline, judged, number, strongest, time_span, verdict, with_unit
 from dlkit.report.picture import DPI, INDEX, png
 from dlkit.run.directory import CONFIG
 from dlkit.run.run import Run
@@ -26,6 +26,7 @@ from dlkit.settings import option_groups
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _CSS_DPI = 96  # a CSS pixel is 1/96 inch
+_CHANCE = 0.02
 _WORDS = {
     "better": "better than the strongest baseline",
     "worse": "worse than the strongest baseline",
@@ -221,21 +222,23 @@ def _sentence(run: Run) -> str:
     if metric is None:
         return ""
     text = f"{metric.label} {with_unit(metric.value, metric.unit)} on {metric.split} images"
-    baseline = strongest(metric)
+    baseline, best = strongest(metric), [f"{name} {number(metric.baselines[name])}" for name in metric.bounds]
+    at_best = f"; at best {', '.join(best)}" if best else ""
     if baseline is None:
-        return f"{text}."
+        return f"{text}{at_best}."
     name, value = baseline
-    return f"{text}: {_WORDS[verdict(metric, value)]}, {name} ({with_unit(value, metric.unit)})."
+    return f"{text}: {_WORDS[verdict(metric, value)]}, {name} ({with_unit(value, metric.unit)}){at_best}."
 
 
 def _bars(metric: Metric) -> list[Bar]:
-    """The figure itself, then its baselines, on a scale that starts at zero; no bars where one is negative."""
-    figures = [("this model", metric.value, ""), *((n, v, verdict(metric, v)) for n, v in metric.baselines.items())]
+    """The figure itself, then its baselines, on a scale that starts at zero; no bars where one is negative by more than
+    what an unbiased estimate of nothing is."""
+    figures = [("this model", metric.value, ""), *((n, metric.baselines[n], v) for n, v in judged(metric).items())]
     values = [value for _, value, _ in figures if math.isfinite(value)]
     most = max(values, default=0.0)
-    drawn = len(figures) > 1 and most > 0 and min(values) >= 0
+    drawn = len(figures) > 1 and most > 0 and min(values) >= -_CHANCE * most
     return [
-        Bar(name, number(value), judged, 100 * value / most if drawn and math.isfinite(value) else None)
+        Bar(name, number(value), judged, 100 * max(value, 0) / most if drawn and math.isfinite(value) else None)
         for name, value, judged in figures
     ]
 

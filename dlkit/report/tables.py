@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from dlkit.metrics import Metric, Metrics
-from dlkit.report.figures import ARROWS, LEGEND, MARKS, Verdict, between, clean, headline, number, verdict, with_unit
+from dlkit.report.figures import ARROWS, MARKS, Verdict, between, clean, headline, judged, legend, number, with_unit
 
-STYLES: dict[Verdict, str] = {"better": "green", "worse": "red", "even": "yellow", "unknown": "dim"}
+STYLES: dict[Verdict, str] = {"better": "green", "worse": "red", "even": "yellow", "unknown": "dim", "bound": "dim"}
 _STATES = {"finished": "green", "running": "cyan", "failed": "red", "interrupted": "yellow"}
 
 
@@ -27,7 +27,7 @@ def metrics_table(metrics: Metrics, width: int) -> Table:
 
     Where ``width``, in terminal columns, has no room for that, all but the baselines stand one below the other.
     """
-    table = Table(box=HORIZONTALS, caption=LEGEND, caption_justify="left", show_lines=True, pad_edge=False)
+    table = Table(box=HORIZONTALS, caption=legend(metrics), caption_justify="left", show_lines=True, pad_edge=False)
     table.add_column("figure", overflow="fold", ratio=None if width >= _WIDE else 1)
     if width >= _WIDE:
         table.add_column("split", no_wrap=True)
@@ -89,9 +89,9 @@ def _beside(metric: Metric) -> Table | Text:
     grid.add_column(no_wrap=True)
     grid.add_column(no_wrap=True, justify="right")
     grid.add_column(overflow="fold")
-    for name, value in metric.baselines.items():
-        judged = verdict(metric, value)
-        grid.add_row(Text(MARKS[judged], style=STYLES[judged]), number(value), Text(clean(name)))
+    for name, verdict in judged(metric).items():
+        mark = Text(MARKS[verdict], style=STYLES[verdict])
+        grid.add_row(mark, number(metric.baselines[name]), Text(clean(name)))
     return grid
 
 

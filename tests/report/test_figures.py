@@ -5,7 +5,7 @@ import math
 import pytest
 
 from dlkit.metrics import Metric, Metrics
-from dlkit.report.figures import clean, headline, number, strongest, time_span, verdict
+from dlkit.report.figures import clean, headline, judged, legend, number, strongest, time_span, verdict
 
 
 def metric(value: float, better: str, interval: tuple[float, float] | None = None, **rest: object) -> Metric:
@@ -54,6 +54,16 @@ def test_strongest_is_the_hardest_to_beat() -> None:
     assert strongest(metric(2, "higher", baselines=baselines)) == ("b", 3.0)
     assert strongest(metric(2, "lower", baselines=baselines)) == ("a", 1.0)
     assert strongest(metric(2, "lower")) is None
+
+
+def test_a_bound_is_no_rival() -> None:
+    figure = metric(2, "lower", baselines={"a": 3.0, "genuine": 1.0}, bounds=("genuine",))
+    assert judged(figure) == {"a": "better", "genuine": "bound"}
+    assert strongest(figure) == ("a", 3.0)
+    assert strongest(metric(2, "lower", baselines={"genuine": 1.0}, bounds=("genuine",))) is None
+    assert "at best" in legend([figure])
+    assert "at best" not in legend([metric(2, "lower", baselines={"a": 3.0})])
+    assert Metrics.from_json(Metrics((figure,)).to_json())[0] == figure
 
 
 def test_headline_is_held_out_and_has_a_baseline() -> None:

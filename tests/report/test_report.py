@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dlkit.errors import DataError
+from dlkit.metrics import Metric, Metrics
 from dlkit.report import write_report
 
 EVIL = "<script>alert(1)</script>"
@@ -111,6 +112,21 @@ def test_a_picture_outside_the_run_is_not_read(run_path: Path) -> None:
     entry = {"name": "x", "title": "", "caption": "", "file": "../secret.png"}
     (run_path / "plots" / "index.json").write_text(json.dumps([entry]))
     assert "pictures" not in page_of(run_path).sections
+
+
+def test_what_can_be_reached_at_best_is_no_rival(run_path: Path) -> None:
+    fid = Metric(
+        name="fid", label="FID", value=6.1, split="train", better="lower",
+        baselines={"other genuine images": -0.01, "noise": 89.0}, bounds=("other genuine images",),
+    )  # fmt: skip
+    (run_path / "evaluation.json").write_text(json.dumps({"metrics": Metrics((fid,)).to_json()}))
+    page = page_of(run_path)
+    text = " ".join(page.text.split())
+    assert "FID 6.100 on train images: better than the strongest baseline, noise (89.00); at best" in text
+    assert [attributes["title"] for tag, attributes in page.tags if tag == "span" and attributes.get("class") in
+            ("bound", "better")] == ["reached at best", "this model is better"]  # fmt: skip
+    lengths = [attributes["style"] for tag, attributes in page.tags if tag == "i"]
+    assert lengths[:3] == ["width:6.9%", "width:0.0%", "width:100.0%"]  # an unbiased estimate of nothing
 
 
 @pytest.mark.parametrize("file", ["evaluation.json", "data.json", "config.toml"])
