@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 NormalizeMode = Literal["none", "channel", "mean-image", "standardize"]
 ResizeMode = Literal["crop", "pad", "stretch"]
@@ -19,6 +19,9 @@ LABEL_SAYS: Mapping[TargetKind, str] = {
 }  # fmt: skip
 """The same in a sentence: the labels are …"""
 Interpolation = Literal["bicubic", "bilinear", "nearest", "lanczos"]
+
+_MOST_SIDE = 16_384
+"""Pixels; a bound on what a stranger's file can make us allocate, far above any real model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,9 +125,53 @@ class DataSpec:
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> DataSpec:
-        """The inverse of :meth:`to_json`."""
+        """The inverse of :meth:`to_json`, for JSON that may come from anyone.
+
+        Raises:
+            ValueError, TypeError, KeyError, AttributeError: it is no spec, or its values are impossible.
+        """
         fields = dict(plain)
         fields["classes"] = tuple(plain["classes"])
         fields["class_counts"] = {split: tuple(counts) for split, counts in plain["class_counts"].items()}
         fields["normalization"] = Normalization.from_json(plain["normalization"])
-        return cls(**fields)
+        spec = cls(**fields)
+        _check_images(spec)
+        _check_labels(spec)
+        _check_normalization(spec)
+        return spec
+
+
+def _check_images(spec: DataSpec) -> None:
+    """What is built from a value of the wrong kind would fail far from here."""
+    for name in ("source", "name", "fingerprint"):
+        _require(isinstance(getattr(spec, name), str), f"{name} = {getattr(spec, name)!r}")
+    for name, most in (("channels", 4), ("height", _MOST_SIDE), ("width", _MOST_SIDE)):
+        value = getattr(spec, name)
+        _require(type(value) is int and 1 <= value <= most, f"{name} = {value!r}")
+    for name, known in (("pixel_type", PixelType), ("resize", ResizeMode), ("interpolation", Interpolation)):
+        _require(getattr(spec, name) in get_args(known), f"{name} = {getattr(spec, name)!r}")
+    _require(type(spec.crop) in (int, float) and 0 < spec.crop <= 2, f"crop = {spec.crop!r}")
+
+
+def _check_labels(spec: DataSpec) -> None:
+    _require(spec.target in get_args(TargetKind), f"target = {spec.target!r}")
+    _require(all(isinstance(name, str) for name in spec.classes), f"classes = {spec.classes!r}")
+    rows = spec.class_counts.values()
+    counts = [*spec.counts.values(), *(count for row in rows for count in row)]
+    _require(all(type(count) is int and count >= 0 for count in counts), f"counts = {counts}")
+    _require(all(len(row) == len(spec.classes) for row in rows), f"class_counts = {spec.class_counts!r}")
+
+
+def _check_normalization(spec: DataSpec) -> None:
+    normalization, size = spec.normalization, 1
+    _require(normalization.mode in get_args(NormalizeMode), f"mode = {normalization.mode!r}")
+    for own, images in zip(normalization.shape, spec.shape, strict=True):
+        _require(type(own) is int and own in (1, images), f"normalization of {normalization.shape} for {spec.shape}")
+        size *= own
+    lengths = {len(normalization.mean), len(normalization.std)}
+    _require(lengths == {4 * size}, f"normalization holds other than {size} numbers")
+
+
+def _require(holds: bool, said: str) -> None:
+    if not holds:
+        raise ValueError(said)

@@ -11,10 +11,10 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import dlkit
-from dlkit.data.spec import DataSpec, Normalization, PixelType, ResizeMode, TargetKind
+from dlkit.data.spec import DataSpec, Normalization
 from dlkit.errors import DataError, PluginError
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ OUTPUT_KINDS = ("image", "code", "probabilities", "scores", "numbers", "values")
 KEYS = ("dlkit_version", "technique", "spec", "outputs")
 INPUTS = "inputs"
 
-_MAX_SIDE = 16_384  # pixels; a bound on what a stranger's file can make us allocate, far above any real model
 _OUTPUT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 
 
@@ -113,7 +112,7 @@ def parse(metadata: Mapping[str, str], source: str) -> Description:
         outputs = dict(json.loads(metadata["outputs"]))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise _broken(metadata, source, f"{type(error).__name__}: {error}") from error
-    problem = _spec_problem(spec) or _outputs_problem(outputs)
+    problem = _outputs_problem(outputs)
     if problem:
         raise _broken(metadata, source, problem)
     return Description(metadata["dlkit_version"], metadata["technique"], spec, outputs)
@@ -132,17 +131,6 @@ def _broken(metadata: Mapping[str, str], source: str, problem: str) -> DataError
         f"The metadata of {source!r} cannot be understood ({problem[:200]}).",
         f"It says it was written by dlkit {metadata['dlkit_version'][:40]!r}; this is {dlkit.__version__}.",
     )
-
-
-def _spec_problem(spec: DataSpec) -> str:
-    sides: tuple[Any, ...] = (spec.channels, spec.height, spec.width)
-    if not all(type(side) is int and 0 < side <= _MAX_SIDE for side in sides) or spec.channels > 4:
-        return f"images of {spec.channels!r} x {spec.height!r} x {spec.width!r}"
-    if spec.pixel_type not in get_args(PixelType) or spec.resize not in get_args(ResizeMode):
-        return f"pixel type {spec.pixel_type!r}, resize {spec.resize!r}"
-    if spec.target not in get_args(TargetKind) or not all(isinstance(name, str) for name in spec.classes):
-        return "class names that are not text, or a target of no known kind"
-    return ""
 
 
 def _outputs_problem(outputs: Mapping[Any, Any]) -> str:

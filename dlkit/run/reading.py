@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from dlkit.data.spec import DataSpec, Normalization, NormalizeMode, PixelType, ResizeMode, TargetKind
+from dlkit.data.spec import DataSpec
 from dlkit.errors import DataError
 from dlkit.files import read_json
 from dlkit.metrics import Metrics
@@ -82,39 +82,6 @@ def read_spec(path: Path) -> DataSpec:
     """
     plain = read_json(path)
     try:
-        spec = DataSpec.from_json(plain)
-        _check(spec)
+        return DataSpec.from_json(plain)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{str(path)!r} is not a data spec: {error!r}.") from error
-    return spec
-
-
-def _check(spec: DataSpec) -> None:
-    """Raise ValueError where a value is of the wrong kind: what is built from it would fail far from here."""
-    for name in ("channels", "height", "width"):
-        value = getattr(spec, name)
-        if type(value) is not int or value < 1:
-            raise ValueError(f"{name} = {value!r}")
-    for name in ("source", "name", "fingerprint"):
-        if not isinstance(getattr(spec, name), str):
-            raise TypeError(f"{name} = {getattr(spec, name)!r}")
-    if spec.pixel_type not in get_args(PixelType) or spec.resize not in get_args(ResizeMode):
-        raise ValueError(f"pixel_type = {spec.pixel_type!r}, resize = {spec.resize!r}")
-    if spec.target not in get_args(TargetKind) or not all(isinstance(name, str) for name in spec.classes):
-        raise ValueError(f"target = {spec.target!r}, classes = {spec.classes!r}")
-    counts = [*spec.counts.values(), *(count for row in spec.class_counts.values() for count in row)]
-    if not all(type(count) is int and count >= 0 for count in counts):
-        raise ValueError(f"counts = {counts}")
-    _check_normalization(spec.normalization, spec.shape)
-
-
-def _check_normalization(normalization: Normalization, shape: tuple[int, int, int]) -> None:
-    if normalization.mode not in get_args(NormalizeMode):
-        raise ValueError(f"mode = {normalization.mode!r}")
-    size = 1
-    for own, images in zip(normalization.shape, shape, strict=True):
-        if type(own) is not int or own not in (1, images):
-            raise ValueError(f"normalization of shape {normalization.shape} for images of shape {shape}")
-        size *= own
-    if len(normalization.mean) != 4 * size or len(normalization.std) != 4 * size:
-        raise ValueError(f"normalization holds other than {size} numbers")
