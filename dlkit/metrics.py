@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+Direction = Literal["higher", "lower"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +32,7 @@ class Metric:
     label: str
     value: float
     split: str
-    better: Literal["higher", "lower"]
+    better: Direction
     unit: str = ""
     baselines: Mapping[str, float] = field(default_factory=dict)
     interval: tuple[float, float] | None = None
@@ -101,11 +103,12 @@ class Metrics(Sequence[Metric]):
 
     @classmethod
     def from_json(cls, rows: Sequence[Mapping[str, Any]], tables: Sequence[Mapping[str, Any]] = ()) -> Metrics:
-        """The inverse of :meth:`to_json` and :meth:`tables_json`."""
-        return cls(
-            tuple(_metric(row) for row in rows),
-            tuple(Table(**{**table, "rows": tuple(dict(row) for row in table["rows"])}) for table in tables),
-        )
+        """The inverse of :meth:`to_json` and :meth:`tables_json`, for JSON that may come from anyone.
+
+        Raises:
+            ValueError, TypeError, KeyError, AttributeError: it is none.
+        """
+        return cls(tuple(_metric(row) for row in rows), tuple(_table(table) for table in tables))
 
 
 def _finite(value: Any) -> Any:
@@ -126,4 +129,23 @@ def _metric(row: Mapping[str, Any]) -> Metric:
     if fields["interval"] is not None:
         lower, upper = fields["interval"]
         fields["interval"] = (float(lower), float(upper))
-    return Metric(**fields)
+    metric = Metric(**fields)
+    _check_texts(metric, "name", "label", "split", "unit", "note")
+    if metric.better not in get_args(Direction):
+        raise ValueError(f"better = {metric.better!r}")
+    return metric
+
+
+def _table(plain: Mapping[str, Any]) -> Table:
+    table = Table(**{**plain, "rows": tuple(dict(row) for row in plain["rows"])})
+    _check_texts(table, "name", "title", "note")
+    for row in table.rows:
+        if row.keys() != table.rows[0].keys() or not all(isinstance(cell, str | int | float) for cell in row.values()):
+            raise ValueError(f"a row of {table.name} is {row!r}")
+    return table
+
+
+def _check_texts(found: Metric | Table, *names: str) -> None:
+    for name in names:
+        if not isinstance(getattr(found, name), str):
+            raise TypeError(f"{name} = {getattr(found, name)!r}")

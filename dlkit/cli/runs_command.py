@@ -94,7 +94,7 @@ def _row(run: Run) -> dict[str, Any]:
         row |= {
             "data": run.spec.name,
             "status": _state(run, status),
-            "since": status.get("since", "")[:16].replace("T", " "),
+            "since": str(status.get("since", ""))[:16].replace("T", " "),
         }
         row["epochs"] = rows[-1]["epoch"] if rows else 0
         row["figure"] = run.load_evaluation() or ""

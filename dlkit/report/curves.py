@@ -44,13 +44,14 @@ def panels(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str,
     """(phase, figure) → "train" and "val" → epoch → value; ``train_loss`` and ``val_loss`` are one figure."""
     found: dict[tuple[str, str], dict[str, Line]] = {}
     for row in rows:
-        if "epoch" not in row:
+        epoch = _number(row.get("epoch"))
+        if not math.isfinite(epoch):
             continue
         for key, value in row.items():
             split, _, name = key.partition("_")
             if split in COLOURS and name:
                 lines = found.setdefault((str(row.get("phase", "")), name), {})
-                lines.setdefault(split, {})[float(row["epoch"])] = _number(value)
+                lines.setdefault(split, {})[epoch] = _number(value)
     return found
 
 

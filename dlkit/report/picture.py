@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlkit.files import atomic_path, read_json, write_json
+from dlkit.errors import DataError
+from dlkit.files import atomic_path, write_json
+from dlkit.run.reading import read_sessions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_PNG = b"\x89PNG\r\n\x1a\n"
 DPI = 150
 INDEX = "index.json"
 PLANE, PLANE_IMAGES = "plane.json", "plane-images.png"
@@ -58,6 +62,26 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def png_size(content: bytes) -> tuple[int, int] | None:
+    """Width and height in pixels of a PNG file's content; None where it is none."""
+    if not content.startswith(_PNG) or len(content) < 24:
+        return None
+    width, height = struct.unpack(">II", content[16:24])  # its IHDR chunk, which comes first
+    return width, height
+
+
+def read_index(plots_dir: Path) -> list[dict[str, Any]]:
+    """What :func:`save_pictures` returned; nothing where it was not called.
+
+    Raises:
+        DataError: the file holds something else.
+    """
+    entries = read_sessions(plots_dir / INDEX)
+    if not all(isinstance(entry.get(key), str) for entry in entries for key in ("name", "title", "caption", "file")):
+        raise DataError(f"{str(plots_dir / INDEX)!r} does not list pictures.", "`dlkit resume` writes it anew.")
+    return entries
+
+
 def save_pictures(pictures: Iterable[Picture], plots_dir: Path) -> list[dict[str, Any]]:
     """Write each picture as ``<name>.png``, and ``index.json`` with their order, titles and captions.
 
@@ -80,8 +104,8 @@ def save_pictures(pictures: Iterable[Picture], plots_dir: Path) -> list[dict[str
 def add_pictures(pictures: Iterable[Picture], plots_dir: Path) -> None:
     """Write further pictures, after those of the index; one of the same name is replaced."""
     new = {picture.name: _written(picture, plots_dir) for picture in pictures}
-    index = read_json(plots_dir / INDEX) if (plots_dir / INDEX).is_file() else []
-    write_json(plots_dir / INDEX, [*(entry for entry in index if entry["name"] not in new), *new.values()])
+    kept = [entry for entry in read_index(plots_dir) if entry["name"] not in new]
+    write_json(plots_dir / INDEX, [*kept, *new.values()])
 
 
 def _written(picture: Picture, plots_dir: Path) -> dict[str, Any]:

@@ -7,12 +7,11 @@ import json
 import shlex
 from typing import Any
 
-from dlkit.report.picture import PLANE, PLANE_IMAGES
+from dlkit.report.picture import PLANE, PLANE_IMAGES, png_size
 from dlkit.report.sections import Image
 from dlkit.run.reading import read_object
 from dlkit.run.run import Run
 
-_PNG = b"\x89PNG\r\n\x1a\n"
 _MOST_BYTES = 8 << 20
 """A page with more would open slowly; what dlkit writes is smaller."""
 
@@ -31,7 +30,7 @@ def plane_section(run: Run, pictures: list[Image]) -> dict[str, Any] | None:
     path = run.path / "plots" / PLANE_IMAGES
     content = path.read_bytes() if path.is_file() else b""
     image = next((picture for picture in pictures if picture.name == "code-plane"), None)
-    if not facts or image is None or not content.startswith(_PNG) or len(content) > _MOST_BYTES:
+    if not facts or image is None or png_size(content) is None or len(content) > _MOST_BYTES:
         return None
     from dlkit.report.style import PALETTE  # matplotlib: not before it is needed
 

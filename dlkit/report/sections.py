@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import math
 import shlex
-import struct
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,18 +14,17 @@ from typing import Any
 
 from dlkit.discovery import registry
 from dlkit.errors import DataError, DlkitError
-from dlkit.files import read_json
 from dlkit.metrics import Metric, Metrics
 from dlkit.options import to_plain
 from dlkit.report.figures import between, headline, judged, number, strongest, time_span, verdict, with_unit
-from dlkit.report.picture import DPI, INDEX, png
+from dlkit.report.picture import DPI, png, png_size, read_index
 from dlkit.run.directory import CONFIG
+from dlkit.run.reading import read_object
 from dlkit.run.run import Run
 from dlkit.settings import option_groups
 
-_PNG = b"\x89PNG\r\n\x1a\n"
 _CSS_DPI = 96  # a CSS pixel is 1/96 inch
-_CHANCE = 0.02
+_CHANCE = 0.05
 _WORDS = {
     "better": "better than the strongest baseline",
     "worse": "worse than the strongest baseline",
@@ -110,7 +108,7 @@ def curves_section(run: Run) -> dict[str, Any] | None:
         return None
     phases = []
     for phase in dict.fromkeys(phase for phase, _ in found):
-        epochs = [float(row["epoch"]) for row in rows if str(row.get("phase", "")) == phase and "epoch" in row]
+        epochs = [epoch for (of, _), lines in found.items() if of == phase for line in lines.values() for epoch in line]
         best = best_epoch(found.get((phase, "loss"), {}))
         phases.append({"name": phase, "epochs": f"{max(epochs):g}", "best": "" if best is None else f"{best:g}"})
     image = _image(png(learning_curves(rows)), "learning curves", "", "")
@@ -120,13 +118,11 @@ def curves_section(run: Run) -> dict[str, Any] | None:
 def pictures_section(run: Run) -> list[Image]:
     """The pictures that ``plots/index.json`` lists and that are there as PNG files."""
     plots = run.path / "plots"
-    if not (plots / INDEX).is_file():
-        return []
     images = []
-    for entry in read_json(plots / INDEX):
+    for entry in read_index(plots):
         path = plots / Path(entry["file"]).name
         content = path.read_bytes() if path.is_file() else b""
-        if content.startswith(_PNG):
+        if png_size(content) is not None:
             images.append(_image(content, entry["name"], entry["title"], entry["caption"]))
     return images
 
@@ -180,12 +176,13 @@ def environment_section(run: Run) -> list[dict[str, Any]]:
     """What each session (a start, a resume) ran on."""
     sessions = []
     for session in run.environments:
+        words = session.get("argv")
         rest = {key: value for key, value in session.items() if key not in ("started", "argv")}
         sessions.append(
             {
                 "started": _moment(str(session.get("started", ""))),
                 "device": " · ".join(str(session[key]) for key in ("device", "device_name") if session.get(key)),
-                "command": shlex.join(["dlkit", *map(str, session.get("argv", [""])[1:])]),
+                "command": shlex.join(["dlkit", *map(str, words[1:] if isinstance(words, list) else ())]),
                 "rows": [(key.replace("_", " "), _text(value)) for key, value in rest.items() if value is not None],
             }
         )
@@ -203,8 +200,8 @@ def _config(run: Run) -> dict[str, Any]:
 
 
 def _notices(run: Run) -> list[str]:
-    path = run.path / "evaluation.json"
-    return [str(notice) for notice in read_json(path).get("notices", [])] if path.is_file() else []
+    notices = read_object(run.path / "evaluation.json").get("notices")
+    return [str(notice) for notice in notices] if isinstance(notices, list) else []
 
 
 def _commands(run: Run, technique: str) -> list[tuple[str, str]]:
@@ -222,8 +219,8 @@ def _sentence(run: Run) -> str:
     if metric is None:
         return ""
     text = f"{metric.label} {with_unit(metric.value, metric.unit)} on {metric.split} images"
-    baseline, best = strongest(metric), [f"{name} {number(metric.baselines[name])}" for name in metric.bounds]
-    at_best = f"; at best {', '.join(best)}" if best else ""
+    best = [f"{with_unit(metric.baselines[name], metric.unit)} ({name})" for name in metric.bounds]
+    baseline, at_best = strongest(metric), f"; at best {', '.join(best)}" if best else ""
     if baseline is None:
         return f"{text}{at_best}."
     name, value = baseline
@@ -244,7 +241,7 @@ def _bars(metric: Metric) -> list[Bar]:
 
 
 def _image(content: bytes, name: str, title: str, caption: str) -> Image:
-    width, height = struct.unpack(">II", content[16:24])  # PNG's IHDR chunk, which comes first
+    width, height = png_size(content) or (0, 0)
     source = "data:image/png;base64," + base64.b64encode(content).decode("ascii")
     return Image(name, title, caption, source, round(width * _CSS_DPI / DPI), round(height * _CSS_DPI / DPI))
 

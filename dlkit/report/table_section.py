@@ -7,9 +7,9 @@ from typing import Any
 
 from dlkit.metrics import Metrics, Table
 from dlkit.report.figures import number
-from dlkit.report.picture import INDEX
+from dlkit.report.picture import read_index
 from dlkit.report.sections import metric_rows
-from dlkit.run.reading import read_figures, read_object, read_sessions
+from dlkit.run.reading import read_figures, read_object
 from dlkit.run.run import REPEATS, ROBUSTNESS, Run
 
 _OPEN = 30
@@ -20,7 +20,7 @@ def tables_section(run: Run) -> list[dict[str, Any]]:
     """The tables of the run's evaluation, and of its robustness where that was measured since."""
     tables = (run.load_evaluation() or Metrics(())).tables
     measured = run.path / ROBUSTNESS
-    shown = {entry.get("name") for entry in read_sessions(run.path / "plots" / INDEX)}
+    shown = {entry["name"] for entry in read_index(run.path / "plots")}
     if measured.is_file() and "robustness" in shown:  # not that of an earlier model
         tables += read_figures(measured).tables
     return table_rows(tables)

@@ -14,8 +14,10 @@ from dlkit.metrics import Metric, Metrics
 from dlkit.report.figures import ARROWS, MARKS, Verdict, between, clean, headline, judged, legend, number, with_unit
 
 STYLES: dict[Verdict, str] = {"better": "green", "worse": "red", "even": "yellow", "unknown": "dim", "bound": "dim"}
-_STATES = {"finished": "green", "running": "cyan", "failed": "red", "interrupted": "yellow"}
-
+_STATES = {
+    "training": "cyan", "trained": "cyan", "finished": "green", "failed": "red", "interrupted": "yellow",
+    "stopped": "yellow",
+}  # fmt: skip
 
 _WIDE = 100
 """Columns of a terminal from which a figure's name, split and value have columns of their own."""

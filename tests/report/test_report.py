@@ -3,9 +3,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 import shutil
 import subprocess
+from contextlib import nullcontext
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -122,7 +124,7 @@ def test_what_can_be_reached_at_best_is_no_rival(run_path: Path) -> None:
     (run_path / "evaluation.json").write_text(json.dumps({"metrics": Metrics((fid,)).to_json()}))
     page = page_of(run_path)
     text = " ".join(page.text.split())
-    assert "FID 6.100 on train images: better than the strongest baseline, noise (89.00); at best" in text
+    assert "FID 6.100 on train images: better than the strongest baseline, noise (89.00); at best −0.01000 (other" in text
     assert [attributes["title"] for tag, attributes in page.tags if tag == "span" and attributes.get("class") in
             ("bound", "better")] == ["reached at best", "this model is better"]  # fmt: skip
     lengths = [attributes["style"] for tag, attributes in page.tags if tag == "i"]
@@ -134,6 +136,38 @@ def test_a_broken_file_is_named(run_path: Path, file: str) -> None:
     (run_path / file).write_text("{")
     with pytest.raises(DataError, match=re.escape(file)):
         write_report(run_path)
+
+
+NONSENSE = [
+    ("evaluation.json", ["notices"], True, True), ("evaluation.json", ["metrics", 0, "better"], "more", False),
+    ("evaluation.json", ["metrics", 0, "name"], {}, False), ("evaluation.json", ["tables"], [{"rows": [3]}], False),
+    ("evaluation.json", ["tables"], [{"name": "x", "title": "x", "rows": [{"a": 1}, {}]}], False),
+    ("plots/index.json", [], {"a": 1}, False), ("plots/index.json", [], 1.5, False),
+    ("plots/index.json", [0, "file"], None, False), ("environment.json", [0, "argv"], True, True),
+    ("data.json", ["class_counts", "val"], [1], False), ("status.json", ["since"], {}, True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "at", "value", "harmless"), NONSENSE)
+def test_a_value_that_makes_no_sense_is_named_or_left_out(
+    run_path: Path, file: str, at: list[str | int], value: object, harmless: bool
+) -> None:
+    plain = {"": json.loads((run_path / file).read_text())}
+    place, key = plain, ""
+    for word in at:
+        place, key = place[key], word
+    place[key] = value
+    (run_path / file).write_text(json.dumps(plain[""]))
+    (run_path / "metrics.jsonl").unlink()  # drawing curves takes time
+    with nullcontext() if harmless else pytest.raises(DataError, match=re.escape(file)):
+        write_report(run_path)
+
+
+def test_rows_of_metrics_without_an_epoch_are_left_out(run_path: Path) -> None:
+    row = {"phase": "train", "train_loss": 1.0}
+    rows = [row, row | {"epoch": [[]]}, row | {"epoch": "x"}, row | {"epoch": math.nan}, row | {"epoch": 7}]
+    (run_path / "metrics.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+    assert "7 epochs" in page_of(run_path).text
 
 
 def test_an_unfinished_run_says_so(run_path: Path) -> None:
