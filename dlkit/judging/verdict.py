@@ -32,7 +32,10 @@ CHUNK = 250
 _COMPONENTS = 256
 """Of the PCA whose Gaussian is the baseline, at most."""
 _COPIED = 0.01
-"""A generated image that is nearer to a training image than this share of held-out images is to theirs is a copy."""
+"""A generated image that is nearer to a training image than this share of held-out images, or the nearest of fewer of
+them, is to theirs is a copy."""
+_FEWEST = 10
+"""Held-out images that tell copies from likeness."""
 
 FLOOR, GAUSSIAN, NOISE = "other genuine images", "Gaussian in PCA space", "noise"
 
@@ -154,18 +157,19 @@ def _pixels(genuine: Judged, ours: Judged, beside: Mapping[str, Judged], split: 
 
 
 def _copies(images: Tensor, data: ImageData, runtime: Runtime) -> tuple[Metric, ...]:
-    """How many images are copies of training images, beside held-out images, of which 1 % are by definition."""
-    if data.held_out is data.train or len(data.train) == 0 or len(data.held_out) < 1 / _COPIED:
+    """How many images are copies of training images, beside held-out images, of which 1 %, or one, are."""
+    if data.held_out is data.train or len(data.train) == 0 or len(data.held_out) < _FEWEST:
         return ()
     train = _some(data.train, 10_000, runtime)
     _, usual = nearest(_some(data.held_out, 1_000, runtime), train)
     _, ours = nearest(images.flatten(1).double().numpy(), train)
-    threshold = float(np.quantile(usual, _COPIED))
+    share = max(_COPIED, 1 / len(usual))
+    threshold = float(np.quantile(usual, share, method="inverted_cdf"))
     return (
         Metric(
             name="copies", label="copies of training images", value=float((ours <= threshold).mean()), split="train",
-            better="lower", baselines={"held-out images": _COPIED},
-            note=f"nearer in pixels than {_COPIED:.0%} of held-out images are to theirs",
+            better="lower", baselines={"held-out images": share},
+            note=f"nearer in pixels than {share:.0%} of held-out images are to theirs",
         ),
     )  # fmt: skip
 
