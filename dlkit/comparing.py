@@ -13,7 +13,7 @@ from dlkit.data.load import list_data
 from dlkit.errors import DataError, UsageError
 from dlkit.metrics import Metric, Metrics, Row, Table
 from dlkit.repeats import mean_and_t_interval, possible_interval
-from dlkit.report.figures import headline
+from dlkit.report.figures import headline, number
 from dlkit.run import Run
 from dlkit.run.directory import list_runs
 
@@ -162,6 +162,10 @@ def _verdict(top: Metric, mean: float, interval: tuple[float, float] | None, wha
     sign = 1 if top.better == "higher" else -1
     low, high = sorted(sign * end for end in interval or (mean, mean))
     says = "they help" if low > 0 else "they hurt" if high < 0 else "no difference that chance does not explain"
-    between = "" if interval is None else f" [{interval[0]:+.3g}, {interval[1]:+.3g}]"
+    between = "" if interval is None else f" [{_signed(interval[0])}, {_signed(interval[1])}]"
     share = f"{added / max(1, total - added):.0%} more images, and as many more updates in the same epochs"
-    return f"{top.label}: {mean:+.3g}{between} with the {what} images ({share}): {says}."
+    return f"{top.label}: {_signed(mean)}{between} with the {what} images ({share}): {says}."
+
+
+def _signed(value: float) -> str:
+    return f"+{number(value)}" if value > 0 else number(value)

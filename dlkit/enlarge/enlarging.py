@@ -133,7 +133,8 @@ def _planned(material: Material, copying: Copying | None, wanted: Wanted | None)
             plan.entries.append(entry)
             plan.copies[image, copy] = entry
     for share in drawn:
-        folder = folder_of("train", share.label, by_class=by_class)
+        mixed = share.number is None and wanted is not None and generating.gives_labels(wanted.run, material)
+        folder = folder_of("train", share.label, by_class=by_class and not mixed)
         files = [names.free(folder, f"generated-{place:05d}", ".png") for place in range(share.count)]
         plan.shares.append((share, files))
         source = "" if wanted is None else str(wanted.run.path)

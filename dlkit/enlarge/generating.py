@@ -106,7 +106,7 @@ def drawn(share: Share, wanted: Wanted, material: Material, runtime: Runtime, di
             values = np.rint(image.clamp(0, 1).permute(1, 2, 0).numpy() * 255).astype(np.uint8)
             raw = torch.from_numpy(fit_array(values, form).copy())
             label = share.label
-            if share.number is None and labels is not None and _alike(wanted.run, material):
+            if share.number is None and labels is not None and gives_labels(wanted.run, material):
                 known = wanted.run.spec.classes
                 label = (known[int(labels[place])],) if generating.by_class else material.cells(labels[place].numpy())
             yield raw, label
@@ -119,9 +119,11 @@ def parameters(share: Share, wanted: Wanted, place: int) -> str:
     return json.dumps({key: value for key, value in facts.items() if value is not None})
 
 
-def _alike(run: Run, material: Material) -> bool:
-    """Whether the labels that a run gives are such as the data has; any classes are, where it has no labels."""
+def gives_labels(run: Run, material: Material) -> bool:
+    """Whether a run says what its images are, as the data says it; classes of any kind where the data says nothing."""
     ours, theirs = material.listing, run.spec
+    if "condition" not in capabilities_of(run):
+        return False
     if theirs.target == "classes":
         return ours.target == "classes" and (not ours.classes or set(theirs.classes) <= set(ours.classes))
     return (ours.target, ours.classes) == (theirs.target, theirs.classes)
@@ -142,7 +144,7 @@ def warnings(wanted: Wanted, material: Material) -> Iterator[str]:
             f"{run.name} makes images of {run.spec.height}x{run.spec.width}; they are brought to the data's "
             f"{form.height}x{form.width}."
         )
-    if wanted.per_class is None and "condition" in capabilities_of(run) and not _alike(run, material):
+    if wanted.per_class is None and "condition" in capabilities_of(run) and not gives_labels(run, material):
         yield (
             f"{run.name} was told {', '.join(run.spec.classes[:20])}, which the labels of {material.listing.name} are "
             "not: its images are added without labels."

@@ -69,6 +69,16 @@ def test_a_run_without_classes_adds_images_without_labels(
     assert int((data.train.labels < 0).sum()) == 9
 
 
+def test_so_many_altogether_have_the_classes_that_the_run_gives(
+    generator: Run, shapes_npz: Path, tmp_path: Path
+) -> None:  # fmt: skip
+    words = ["augment", str(shapes_npz), "--from", str(generator.path), "-n", "9", "--out", str(tmp_path / "out")]
+    assert main([*words, "--quiet"]) == 0
+    made = [row for row in rows(tmp_path / "out") if row["origin"] == "generated"]
+    assert {row["label"] for row in made} <= {"down", "across", "square"}
+    assert [row["image_path"] for row in made] == [f"train/generated-{k:05d}.png" for k in range(9)]
+
+
 def test_other_sizes_and_other_splits_are_told(generator: Run, tmp_path: Path, capsys: Any) -> None:
     random = np.random.default_rng(0)
     for name in ("down", "across", "square"):
@@ -105,6 +115,7 @@ def test_with_and_without_over_seeds(larger: Path, tmp_path: Path, capsys: Any) 
     means = [row for row in told["metrics"] if row["name"] == "accuracy"]
     assert means[0]["baselines"] == {"without generated images": pytest.approx(table["rows"][2]["without"])}
     assert "210 of them generated" in means[0]["note"]
+    assert "-0." not in told["verdict"]  # a minus, as in tables
     runs = sorted(path.name for path in (run.path / "comparisons" / "classifier").iterdir())
     assert main(words) == 0  # all are there
     assert sorted(path.name for path in (run.path / "comparisons" / "classifier").iterdir()) == runs
