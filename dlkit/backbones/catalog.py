@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
-from functools import cache
+from pathlib import Path
 from typing import Any
 
 import timm
 import torch
+import torchvision
 from torchvision import models
 
 from dlkit.backbones import torchvision_source
@@ -18,7 +20,8 @@ from dlkit.backbones.card import BackboneCard
 from dlkit.backbones.hub import cached_from_hub, cached_from_url
 from dlkit.backbones.measure import count, draft_on_meta
 from dlkit.discovery import registry
-from dlkit.errors import DlkitError
+from dlkit.errors import DataError, DlkitError
+from dlkit.files import cache_home, read_json, write_json
 
 COUNTED = 60
 """Of so many networks at most the weights and activations are counted: each has to be built for it."""
@@ -58,7 +61,15 @@ class Entry:
 def entries(pattern: str) -> list[Entry]:
     """All whose name matches a pattern of ``*`` and ``?``, plugins' first; with their numbers where they are few."""
     found = [entry for entry in _all() if fnmatchcase(entry.name, pattern)]
-    return [_counted(entry) for entry in found] if len(found) <= COUNTED else found
+    if len(found) > COUNTED:
+        return found
+    known = _known()
+    before = len(known)
+    counted = [_counted(entry, known) for entry in found]
+    if len(known) > before:
+        with suppress(DlkitError):  # a cache that cannot be written costs time only
+            write_json(_numbers_file(), known)
+    return counted
 
 
 def _all() -> Iterator[Entry]:
@@ -86,13 +97,39 @@ def _is_cached(cfg: Any) -> bool | None:
     return cached_from_url(cfg.url) is not None if cfg.url else None
 
 
-def _counted(entry: Entry) -> Entry:
+def _counted(entry: Entry, known: dict[str, list[int]]) -> Entry:
+    """The entry with its numbers; those of timm's and torchvision's networks are added to ``known``."""
     draft_of = entry.name if entry.source != "timm" else _architecture(entry.name)
-    try:
-        parameters, activations, features = _numbers(draft_of, entry.input)
-    except DlkitError:  # a plugin's that cannot be built, say: the row stays, without numbers
-        return entry
+    key = f"{draft_of} {entry.input}"
+    numbers = known.get(key) if entry.source != "plugin" else None  # whose code may be another by now
+    if numbers is None:
+        try:
+            numbers = _numbers(draft_of, entry.input)
+        except DlkitError:  # a plugin's that cannot be built, say: the row stays, without numbers
+            return entry
+    if entry.source != "plugin":
+        known[key] = numbers
+    parameters, activations, features = numbers
     return replace(entry, parameters=parameters, activations=activations, features=features)
+
+
+def _numbers_file() -> Path:
+    """Where the numbers of networks are kept, which are the same as long as the libraries are."""
+    versions = f"timm-{timm.__version__}-torchvision-{torchvision.__version__}"
+    return cache_home() / "backbones" / f"{versions}.json"
+
+
+def _known() -> dict[str, list[int]]:
+    """What was counted before; a broken file is no file."""
+    with suppress(DataError):
+        kept = read_json(_numbers_file())
+        if isinstance(kept, dict):
+            return {key: numbers for key, numbers in kept.items() if _are_numbers(numbers)}
+    return {}
+
+
+def _are_numbers(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(type(each) is int for each in value)
 
 
 def _architecture(name: str) -> str:
@@ -104,11 +141,11 @@ def _architecture(name: str) -> str:
     return plain if same else name
 
 
-@cache
-def _numbers(reference: str, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+def _numbers(reference: str, shape: tuple[int, int, int]) -> list[int]:
+    """Parameters, activations, features."""
     draft = draft_on_meta(reference, {})
     with torch.no_grad():
         outputs, _ = count(draft, (shape[1], shape[2]))
     parameters = sum(parameter.numel() for parameter in draft.network.parameters())
     backbone = assembled(reference, draft, None, None, keep_classifier=False)
-    return parameters, outputs.products, backbone.size
+    return [parameters, outputs.products, backbone.size]

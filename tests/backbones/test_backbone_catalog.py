@@ -11,6 +11,7 @@ import timm
 import torch
 from torch import nn
 
+from dlkit.backbones import catalog
 from dlkit.backbones.measure import Outputs, costs, count, draft_on_meta
 from dlkit.backbones.preprocessing import Preprocessing
 from dlkit.backbones.source import Draft
@@ -21,6 +22,7 @@ from dlkit.data.spec import ImageForm
 @pytest.fixture(autouse=True)
 def _no_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("DLKIT_HOME", str(tmp_path / "home"))
 
 
 def _draft(network: nn.Module, size: int) -> Draft:
@@ -93,6 +95,23 @@ def test_list_counts_where_few_match(capsys: pytest.CaptureFixture[str]) -> None
     }  # fmt: skip
     assert {row["cached"] for row in rows} == {False}
     assert {row["features"] for row in rows} == {512}
+
+
+@pytest.mark.parametrize("broken", ["", "[]", '{"test_resnet (3, 160, 160)": [1, "x", 3]}'])
+def test_what_was_counted_is_kept(
+    broken: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It took a third of a second for each network, each time."""
+    words = "list", "backbones", "test_resnet*"
+    rows = _json(capsys, *words)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(catalog, "_numbers", None)  # nothing is counted
+        assert _json(capsys, *words) == rows
+        elsewhere.setattr(timm, "__version__", "99")
+        elsewhere.setattr(catalog, "_numbers", lambda *_: [1, 2, 3])
+        assert _json(capsys, *words)[0]["features"] == 3
+    catalog._numbers_file().write_text(broken)
+    assert _json(capsys, *words) == rows
 
 
 def test_list_names_all_and_says_how_to_get_more(capsys: pytest.CaptureFixture[str]) -> None:
