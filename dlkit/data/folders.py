@@ -21,6 +21,10 @@ _SPLIT_NAMES = {
     "val": "val", "valid": "val", "validation": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
+_DEEPEST = 200
+"""Folders within folders; somebody's own are never so deep."""
+_MOST_WAYS = 100
+"""In which links lead to one folder: thirty folders, each with two links to the next, are a billion."""
 _UNLABELLED_NAMES = ("unlabeled", "unlabelled")
 
 
@@ -69,7 +73,7 @@ def list_folder(root: Path) -> Listing:
     Raises:
         DataError: the folder cannot be read, or holds no images.
     """
-    tree = _walk(root, tuple(_identity(folder) for folder in root.resolve().parents))
+    tree = _walk(root, tuple(_identity(folder) for folder in root.resolve().parents), Counter())
     if next(tree.every(), None) is None:
         kinds = ", ".join(sorted(tree.all_ignored())) or "nothing else"
         raise DataError(
@@ -98,13 +102,20 @@ def list_folder(root: Path) -> Listing:
     )
 
 
-def _identity(path: Path) -> tuple[int, int]:
+_Identity = tuple[int, int]
+
+
+def _identity(path: Path) -> _Identity:
     status = path.stat()
     return status.st_dev, status.st_ino
 
 
-def _walk(path: Path, ancestors: tuple[tuple[int, int], ...]) -> _Tree:
-    """Read a folder and those below; a link back to a folder above is not followed."""
+def _walk(path: Path, ancestors: tuple[_Identity, ...], ways: Counter[_Identity]) -> _Tree:
+    """Read a folder and those below; a link back to a folder above is not followed.
+
+    Raises:
+        DataError: a folder cannot be read, lies too deep, or is reached again and again.
+    """
     tree = _Tree(path)
     try:
         here = _identity(path)
@@ -113,11 +124,15 @@ def _walk(path: Path, ancestors: tuple[tuple[int, int], ...]) -> _Tree:
         raise DataError(f"{shown(path)}: the folder cannot be read: {error.strerror}") from error
     if here in ancestors:
         return tree
+    ways[here] += 1
+    if len(ancestors) > _DEEPEST or ways[here] > _MOST_WAYS:
+        how = f"in more than {_MOST_WAYS} ways" if ways[here] > _MOST_WAYS else "too deep"
+        raise DataError(f"{shown(path)[:200]}: folders and links lead there {how}", "Are there links in a circle?")
     for entry in entries:
         if entry.name.startswith("."):
             continue
         if _is_folder(entry):
-            tree.children[entry.name] = _walk(path / entry.name, (*ancestors, here))
+            tree.children[entry.name] = _walk(path / entry.name, (*ancestors, here), ways)
         elif Path(entry.name).suffix.lower() in EXTENSIONS and (entry.is_symlink() or entry.is_file()):
             tree.images.append(path / entry.name)
         else:

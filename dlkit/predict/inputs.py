@@ -11,6 +11,7 @@ from dlkit.data.text import natural
 from dlkit.errors import DataError
 
 STANDARD_INPUT = "-"
+_DEEPEST = 200
 
 
 def collect_images(arguments: Sequence[str], stdin: BinaryIO, suffixes: frozenset[str]) -> list[Path]:
@@ -60,6 +61,8 @@ def _expand(path: Path, suffixes: frozenset[str]) -> list[Path]:
 
 def _images_in(folder: Path, suffixes: frozenset[str]) -> Iterator[Path]:
     for directory, folders, files in os.walk(folder):
+        if directory.count(os.sep) - str(folder).count(os.sep) > _DEEPEST:
+            raise DataError(f"{directory[:200]!r}…: folders within folders, more than {_DEEPEST}.")
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
             path = Path(directory, name)

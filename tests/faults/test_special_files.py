@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import zipfile
 from pathlib import Path
@@ -12,8 +13,10 @@ from PIL import Image
 
 from dlkit.codes import read_codes
 from dlkit.data import load_data
+from dlkit.data.folders import list_folder
 from dlkit.errors import DataError
 from dlkit.options import DataOptions
+from dlkit.predict import collect_images
 
 
 @pytest.fixture
@@ -47,6 +50,26 @@ def test_links_to_what_never_ends_or_never_begins(folder: Path) -> None:
 
 
 @pytest.mark.timeout(20)
+def test_folders_without_an_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thirty folders, each with two links to the next, were read a billion times; 1,000 in each other ended Python."""
+    for number in range(30):
+        (folder / f"maze/{number}").mkdir(parents=True)
+    for number in range(29):
+        for name in "lr":
+            (folder / f"maze/{number}/{name}").symlink_to(f"../{number + 1}")
+    with pytest.raises(DataError, match="in more than 100 ways"):
+        list_folder(folder / "maze/0")
+    monkeypatch.chdir(folder)
+    for _ in range(300):
+        Path("d").mkdir()
+        os.chdir("d")
+    monkeypatch.chdir(folder)
+    with pytest.raises(DataError, match="too deep"):
+        list_folder(folder / "d")
+    with pytest.raises(DataError, match="more than 200"):
+        collect_images(["d"], io.BytesIO(), frozenset({".png"}))
+
+
 def test_a_manifest_of_what_never_ends(folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     (folder / "folder.png").mkdir()
