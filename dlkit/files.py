@@ -30,17 +30,17 @@ def user_path(text: str) -> Path:
         raise UsageError(f"{text!r}: there is no such home directory.") from error
 
 
-def new_file(text: str, suffix: str) -> Path:
-    """A file as people name it, which does not exist yet.
+def new_file(text: str, suffix: str, flag: str = "--out") -> Path:
+    """A file as people name it with ``flag``, which does not exist yet.
 
     Raises:
         UsageError: another suffix, or it exists.
     """
     target = user_path(text)
     if target.suffix.lower() != suffix:
-        raise UsageError(f"{text!r} is not the name of a {suffix} file.", f"For example: --out new{suffix}")
+        raise UsageError(f"{text!r} is not the name of a {suffix} file.", f"For example: {flag} new{suffix}")
     if target.exists():
-        raise UsageError(f"{text!r} exists, and nothing is overwritten.", "Choose another file with --out.")
+        raise UsageError(f"{text!r} exists, and nothing is overwritten.", f"Choose another file with {flag}.")
     return target
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -10,7 +9,7 @@ from click.shell_completion import CompletionItem
 
 from dlkit.cli.shared import make_display, output_flags
 from dlkit.discovery import registry
-from dlkit.errors import UsageError
+from dlkit.files import new_file
 from dlkit.options.coerce import coerce, metavar, to_text
 from dlkit.options.core import DataOptions
 from dlkit.options.declare import Option, options_of
@@ -44,7 +43,7 @@ def data(what: str, picture: str | None, quiet: bool, as_json: bool, **raw: str 
     values: dict[str, Any] = {
         name: coerce(_OPTIONS[name], text, _OPTIONS[name].flag) for name, text in raw.items() if text is not None
     }
-    target = _new_file(picture)
+    target = None if picture is None else new_file(picture, ".png", "--picture")
     options = DataOptions(data=what, normalize="channel", on_bad_image="skip", in_memory="no", **values)
     from dlkit.data import describe, load_data
 
@@ -61,19 +60,3 @@ def data(what: str, picture: str | None, quiet: bool, as_json: bool, **raw: str 
 
 
 data.params.extend(_flag(option) for option in _OPTIONS.values())
-
-
-def _new_file(picture: str | None) -> Path | None:
-    """The file to write, which must be a new one.
-
-    Raises:
-        UsageError: it exists, or is not a PNG file.
-    """
-    if picture is None:
-        return None
-    path = Path(picture).expanduser()
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"--picture {picture}: expected a file name that ends in .png.")
-    if path.exists():
-        raise UsageError(f"--picture {picture}: the file exists, and is not overwritten.", "Choose another name.")
-    return path

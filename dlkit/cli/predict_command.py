@@ -11,6 +11,7 @@ import click
 from dlkit.cli.evaluate_command import parsed_policy, views_flags
 from dlkit.cli.shared import DEVICE, make_display, opened, output_flags, run_argument
 from dlkit.errors import UsageError
+from dlkit.files import user_path
 from dlkit.predict.plan import FORMATS
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def predict(
         summary = predict_images(
             viewing(predictor, run, runs, parsed, views) if tta else predictor,
             paths,
-            out=None if out is None else Path(out).expanduser(),
+            out=None if out is None else user_path(out),
             format=format_name,
             top_k=top_k,
             on_bad_image=on_bad_image,
@@ -117,7 +118,7 @@ def open_predictor(reference: str, runs: str, device: str | None) -> Predictor:
         UsageError: a file that predictions cannot be made from, a device that ONNX files are not run on, no such run.
         DataError: a broken or foreign ONNX file, a run without a model.
     """
-    path = Path(reference).expanduser()
+    path = user_path(reference)
     suffix = path.suffix.lower()
     if suffix == ".onnx":
         return _onnx(path, device)

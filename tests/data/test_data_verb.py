@@ -64,9 +64,11 @@ def test_picture_is_written_once(
     before = (tmp_path / "grid.png").read_bytes()
     code, _, err = run(capsys, "digits", "--picture", "grid.png")
     assert code == 2
-    assert "not overwritten" in err
+    assert "nothing is overwritten" in err
+    assert "--picture" in err
     assert (tmp_path / "grid.png").read_bytes() == before
     assert run(capsys, "digits", "--picture", "grid.jpg")[0] == 2
+    assert run(capsys, "digits", "--picture", "~nobody-here/grid.png")[0] == 2
     assert [path.name for path in tmp_path.iterdir()] == ["grid.png"]
 
 

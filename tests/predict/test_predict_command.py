@@ -123,6 +123,8 @@ def test_a_list_on_standard_input(model, images, capsys, monkeypatch):
         (["none.onnx", "IMAGES"], 3, "No such file"),
         (["no-such-run", "IMAGES"], 2, "no-such-run"),
         (["MODEL"], 2, "IMAGES"),
+        (["MODEL", "IMAGES", "--out", "~nobody-here/x"], 2, "no such home directory"),
+        (["~nobody-here/m.onnx", "IMAGES"], 2, "no such home directory"),
     ],
 )
 def test_what_a_user_can_get_wrong(arguments, code, message, model, images, capsys):
