@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlkit.card import Card
+from dlkit.discovery import registry
 from dlkit.errors import PluginError, UsageError
 from dlkit.options import Options, TrainOptions, option
 from dlkit.options.values import Schedule, Size
@@ -143,3 +144,12 @@ def test_names_that_collide_are_the_plugins_error(name: str) -> None:
     card = replace(CARD, options=dataclass(frozen=True, kw_only=True)(cls))
     with pytest.raises(PluginError, match=name):
         resolve(card)
+
+
+@pytest.mark.parametrize(("name", "most"), [("threads", 4096), ("workers", 4096), ("split_seed", 2**32 - 1)])
+def test_numbers_that_what_is_below_cannot_take(name: str, most: int) -> None:
+    """A trillion threads, and NumPy's generator with a seed of 33 bits, ended in tracebacks."""
+    card = registry().technique("autoencoder")
+    assert resolve(card, flags={name: most}).value(name) == most
+    with pytest.raises(UsageError, match=f"and {most}"):
+        resolve(card, flags={name: most + 1})

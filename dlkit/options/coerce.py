@@ -83,7 +83,7 @@ def metavar(option: Option) -> str:
 
 def bounds(option: Option) -> str:
     """The bounds of a number in words, with a leading space, or an empty string."""
-    low, high = (None if bound is None else f"{bound:g}" for bound in (option.min, option.max))
+    low, high = (None if bound is None else f"{bound:.10g}" for bound in (option.min, option.max))
     if low is not None and high is not None:
         return f" between {low} and {high}" + (", both excluded" if option.exclusive else "")
     if low is not None:

@@ -68,7 +68,7 @@ class DataOptions(Options):
         advanced=True,
     )
     split_seed: int = option(
-        0, "Seed of the splits that dlkit makes, and of the labels that it keeps.", min=0, advanced=True
+        0, "Seed of the splits that dlkit makes, and of the labels that it keeps.", min=0, max=2**32 - 1, advanced=True
     )
     on_bad_image: Literal["stop", "skip"] = option(
         "stop", "An image that cannot be read stops training before it starts, or is skipped and recorded."
@@ -97,11 +97,14 @@ class RuntimeOptions(Options):
         "auto", "Arithmetic of the forward pass; weights stay float32. auto: bf16 on a GPU that has it, else fp32."
     )
     seed: int = option(0, "Seed of every random draw.", min=0)
-    threads: int | None = option(None, "CPU threads; by default all that the process may use.", min=1, advanced=True)
+    threads: int | None = option(
+        None, "CPU threads; by default all that the process may use.", min=1, max=4096, advanced=True
+    )
     workers: int | None = option(
         None,
         "Threads that read images when data is not in memory; by default as many as CPU threads.",
         min=1,
+        max=4096,
         advanced=True,
     )
     compile: bool = option(False, "Compile the networks with torch.compile.", advanced=True)
