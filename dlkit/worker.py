@@ -53,6 +53,7 @@ def _work(folder: Path) -> None:
     from dlkit import session
     from dlkit.display import Display
     from dlkit.run import Run
+    from dlkit.runtime.processes import leave
 
     job, settings = read_json(folder / JOB), settings_from_toml(folder / CONFIG, registry())
     display = Display(quiet=job["quiet"], mute=ranks.rank() > 0)
@@ -67,6 +68,7 @@ def _work(folder: Path) -> None:
         session.train(settings, display, begun=begun)
     else:
         session.go_on(Run(Path(job["run"])), settings, display, begun=begun)
+    leave()
 
 
 def _say_again(display: Display) -> None:

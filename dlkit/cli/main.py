@@ -184,6 +184,10 @@ def _stopped(stop: BaseException) -> tuple[str, str, int]:
 
 def _run(arguments: list[str]) -> int:
     result = cli.main(arguments, prog_name="dlkit", standalone_mode=False)
+    if ranks.count() > 1 and "torch" in sys.modules:
+        from dlkit.runtime.processes import leave
+
+        leave()
     if sys.stdout is not None:
         sys.stdout.flush()
     return result if isinstance(result, int) and not isinstance(result, bool) else 0

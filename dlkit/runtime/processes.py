@@ -136,6 +136,13 @@ def join() -> Processes:
     return Processes(ranks.rank(), ranks.count())
 
 
+def leave() -> None:
+    """Part from the other processes, where all have come to their end, as NCCL wants it."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+        _connect.cache_clear()
+
+
 def speaks_first() -> bool:
     """Whether none of the processes has asked this before; where they have not met, whether this is the first."""
     if _connect.cache_info().currsize == 0:
@@ -161,10 +168,9 @@ def _connect() -> Any:
         server = TCPStore(
             os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=ranks.rank() == 0 and not served
         )
-        # The launcher of one machine goes on with the same store when it starts processes again, and what those that
-        # died wrote there is still there; among several machines each start has a store of its own.
-        attempt = ranks.restarts() if ranks.local_count() == ranks.count() else 0
-        store = PrefixStore(f"dlkit/{attempt}", server)
+        # A launcher goes on with its store when it starts processes again, and what those that died wrote there is
+        # still there. One that rank 0 serves is new.
+        store = PrefixStore(f"dlkit/{ranks.restarts() if served else 0}", server)
         distributed.init_process_group(
             backend,
             store=store,

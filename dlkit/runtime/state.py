@@ -94,16 +94,16 @@ def restore_random(tree: Tree, runtime: Runtime) -> bool:
     device, rank = runtime.device, runtime.processes.rank
     own = {name: _row(tree[name], rank) for name in ("cpu", "cuda") if name in tree}
     torch.set_rng_state(own["cpu"])
+    same = bool(tree["device"] == device.type)
+    if same:
+        runtime.rng.set_state(tree["rng"])
+        if device.type == "cuda":
+            torch.cuda.set_rng_state(own["cuda"], device)
+        elif device.type == "mps":
+            torch.mps.set_rng_state(tree["mps"])
     if rank > 0 and processes_of(tree) != runtime.processes.count:  # a stream of its own, as Together.begin gives it
-        torch.manual_seed(runtime.derive("process", rank))
-    if tree["device"] != device.type:
-        return False
-    runtime.rng.set_state(tree["rng"])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(own["cuda"], device)
-    elif device.type == "mps":
-        torch.mps.set_rng_state(tree["mps"])
-    return True
+        torch.manual_seed(runtime.derive("process", rank))  # on all devices
+    return same
 
 
 def processes_of(tree: Tree) -> int:

@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from dlkit.options import RuntimeOptions
+from dlkit.runtime import Runtime, processes, state
 from dlkit.runtime.processes import Processes
 from dlkit.runtime.update import Updater
 
@@ -103,3 +105,35 @@ def test_figures_that_are_one_tensor_are_weighted_once(together: Callable[..., l
         return {name: float(value) for name, value in values.items()}
 
     assert together(2, train) == [{"loss": 2.0, "same": 2.0}] * 2
+
+
+@pytest.mark.parametrize(("before", "now"), [(1, 2), (2, 3), (3, 2)])
+def test_streams_of_another_number_of_processes_differ(before: int, now: int) -> None:
+    """What dropout draws must not be the same everywhere."""
+    runtime = Runtime(RuntimeOptions(device="cpu", threads=1))
+    streams = [torch.Generator().manual_seed(rank).get_state() for rank in range(before)]
+    tree = {**state.capture_random(runtime), "cpu": torch.stack(streams) if before > 1 else streams[0]}
+    drawn = set()
+    for rank in range(now):
+        runtime.processes = Processes(rank, now)
+        assert state.restore_random(tree, runtime)
+        drawn.add(float(torch.rand(())))
+    assert len(drawn) == now
+
+
+def test_streams_on_gpus_differ_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = Runtime(RuntimeOptions(device="cpu", threads=1))
+    tree = state.capture_random(runtime) | {"device": "cuda", "cuda": torch.get_rng_state()}
+    runtime.device, runtime.processes = torch.device("cuda:1"), Processes(1, 2)
+    done: list[str] = []
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda *_: done.append("restored"))
+    monkeypatch.setattr(torch, "manual_seed", lambda _: done.append("seeded"))
+    assert state.restore_random(tree, runtime)
+    assert done == ["restored", "seeded"]
+
+
+def test_leaving_ends_the_group() -> None:
+    processes.leave()  # where there is none
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    processes.leave()
+    assert not torch.distributed.is_initialized()
