@@ -8,6 +8,8 @@ go on from the last checkpoint. What they tell lies in a folder of the launch: `
 from __future__ import annotations
 
 import logging
+import os
+import re
 import signal
 import socket
 import sys
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 RESTARTS = 3
 """So often all processes are started again where one has died."""
 
+_PLACE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:]+):\d{1,5}")  # a host and a port; IPv6 in brackets
+
 _LATEST = 50  # runs among which one is looked for that was begun just now
 
 JOB, CONFIG, RUN, SAVED, ERROR = "job.json", "config.toml", "run", "saved", "error.json"
@@ -48,6 +52,10 @@ def wanted(options: RuntimeOptions) -> bool:
     """
     if ranks.count() > 1:
         return False
+    if options.rendezvous is not None and not _PLACE.fullmatch(options.rendezvous):
+        raise UsageError(
+            f"--rendezvous {options.rendezvous}: expected HOST:PORT.", "A port of the first node: first-node:29500."
+        )
     if options.nodes > 1 and options.rendezvous is None:
         raise UsageError(
             f"--nodes {options.nodes}: the nodes' processes must find one another.",
@@ -92,6 +100,8 @@ def launch(settings: Settings, display: Display, run: Run | None = None) -> Run:
     from dlkit.runtime.device import check_devices
 
     check_devices(settings.runtime.device, settings.runtime.devices)
+    if settings.runtime.nodes > 1:
+        display.info(f"Waiting for {settings.runtime.nodes} machines to meet at {settings.runtime.rendezvous}")
     with tempfile.TemporaryDirectory(prefix="dlkit-launch-") as name:
         folder = Path(name)
         write_text(folder / CONFIG, settings.to_toml())
@@ -113,11 +123,15 @@ def _started(options: RuntimeOptions, folder: Path) -> DlkitError | None:
     Raises:
         Interrupted: by a signal, which they were told.
     """
+    from torch.distributed import DistError
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.elastic.rendezvous.api import RendezvousError
     from torch.distributed.launcher.api import elastic_launch
 
     config = _config(options, folder)
+    if options.nodes > 1:  # a store for each start: in the last one's lies where processes listened that have ended
+        os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     _quieten()
     with _handlers_kept():
         try:
@@ -127,6 +141,9 @@ def _started(options: RuntimeOptions, folder: Path) -> DlkitError | None:
         except ChildFailedError as error:
             if not (folder / ERROR).exists():
                 return _died(error, folder)
+        except (RendezvousError, DistError) as error:
+            if not (folder / ERROR).exists():
+                return _not_met(error, config.rdzv_endpoint, folder)
     return _told(read_json(folder / ERROR)) if (folder / ERROR).exists() else None
 
 
@@ -140,7 +157,7 @@ def _config(options: RuntimeOptions, folder: Path) -> LaunchConfig:
         min_nodes=options.nodes,
         max_nodes=options.nodes,
         nproc_per_node=options.devices,
-        run_id=uuid.uuid4().hex,
+        run_id=uuid.uuid4().hex if alone else ranks.UNNAMED,  # the same on all of them
         rdzv_backend="static" if alone else "c10d",
         rdzv_endpoint=f"127.0.0.1:{free_port()}" if alone else str(options.rendezvous),
         rdzv_configs={"rank": 0} if alone else {},
@@ -200,6 +217,15 @@ def _died(error: Any, folder: Path) -> TrainingError:
     return TrainingError(
         f"Process {rank} of those that train together died ({how}), {RESTARTS + 1} times over.",
         f"Memory may be too small for so many processes. {_go_on(folder)}".strip(),
+    )
+
+
+def _not_met(error: Exception, place: str, folder: Path) -> TrainingError:
+    """What to say where launchers wait in vain, or lose one another."""
+    why = str(error.__cause__ or error).partition("\n")[0] or "the others did not come in ten minutes, or have ended"
+    return TrainingError(
+        f"The machines that train together have not met at {place}, or have lost one another: {why}",
+        f"The same command must run on each, and all must reach that port of the first. {_go_on(folder)}".strip(),
     )
 
 

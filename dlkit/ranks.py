@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+UNNAMED = "none"
+"""What torchrun calls a launch by default; its process is its name, then."""
+
 
 def count() -> int:
     """How many processes train together, on all machines."""
@@ -28,8 +31,7 @@ def local_count() -> int:
 def launch() -> str | None:
     """The elastic launcher's name for this launch, the same after a restart; None where there is none."""
     name = os.environ.get("TORCHELASTIC_RUN_ID")
-    # What torchrun calls a launch by default is no name; its process is its own.
-    return f"{os.uname().nodename}-{os.getppid()}" if name == "none" else name
+    return f"{os.uname().nodename}-{os.getppid()}" if name == UNNAMED else name
 
 
 def restarts() -> int:

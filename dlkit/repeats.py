@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from dlkit import session
+from dlkit import ranks, session
 from dlkit.errors import UsageError
 from dlkit.files import write_json
+from dlkit.launch import wanted
 from dlkit.loading import load_training_data
 from dlkit.metrics import Metric, Metrics, Row, Table
 from dlkit.options.values import Fold
@@ -47,6 +48,7 @@ def train_seeds(settings: Settings, count: int, display: Display) -> Repeats:
     """Train ``count`` runs with the seeds s, s + 1, … on the same data and splits.
 
     Raises:
+        UsageError: torchrun has started this process.
         DlkitError: whatever ends one of the trainings; those that ended well before are summed up all the same.
     """
     settings = anchored(settings)  # once: each run that is made becomes the latest
@@ -59,7 +61,7 @@ def train_folds(settings: Settings, count: int, display: Display) -> Repeats:
     """Train ``count`` runs, each tested on another of ``count`` equal parts of the images (see ``--fold``).
 
     Raises:
-        UsageError: the settings name a fold already.
+        UsageError: the settings name a fold already, or torchrun has started this process.
         DlkitError: whatever ends one of the trainings; those that ended well before are summed up all the same.
     """
     if settings.data.fold is not None:
@@ -71,8 +73,14 @@ def train_folds(settings: Settings, count: int, display: Display) -> Repeats:
 
 
 def _train_all(plans: Sequence[Settings], kind: Kind, names: Sequence[str], display: Display) -> Repeats:
+    if ranks.count() > 1:  # where it starts them again, they do not know which of the trainings they were at
+        flag = "--seeds" if kind == "seeds" else "--kfold"
+        raise UsageError(
+            f"{flag}: the processes that torchrun starts train once.",
+            f"Let dlkit start them for each training: dlkit … {flag} {len(plans)} --devices {ranks.local_count()}.",
+        )
     data = None
-    if kind == "seeds":  # the same for all
+    if kind == "seeds" and not wanted(plans[0].runtime):  # the same for all, and loaded where it is trained on
         Runtime(plans[0].runtime, display)  # before anything is computed
         data = load_training_data(plans[0], display)
     done: list[Run] = []

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from dlkit import launch
 from dlkit.cli.main import main
 from dlkit.launch import free_port
 
@@ -48,15 +49,21 @@ class Training:
 
     def worker(self, rank: int) -> int:
         """The process of that rank."""
+        return self.workers()[rank]
+
+    def workers(self) -> dict[int, int]:
+        """Rank → process, of those that this launcher has started."""
+        found = {}
         for entry in Path("/proc").glob("[0-9]*"):
             try:
                 parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
                 environment = (entry / "environ").read_bytes().split(b"\0")
             except OSError:  # it has just ended
                 continue
-            if parent == self.process.pid and f"RANK={rank}".encode() in environment:
-                return int(entry.name)
-        raise AssertionError(f"there is no process {rank}")
+            if parent == self.process.pid:
+                ranks = [int(value[5:]) for value in environment if value.startswith(b"RANK=")]
+                found |= dict.fromkeys(ranks, int(entry.name))
+        return found
 
     def end(self) -> tuple[int, str, str]:
         """Exit code, standard output, standard error."""
@@ -140,6 +147,36 @@ def test_workers_stop_where_the_launcher_is_killed(shapes_npz: Path, tmp_path: P
     assert json.loads((training.run / "status.json").read_text())["status"] == "interrupted"
 
 
+@pytest.mark.slow
+def test_two_machines_meet_and_meet_again_where_a_process_has_died(
+    unharmed: tuple[Path, str, str], shapes_npz: Path, tmp_path: Path
+) -> None:
+    """Two launchers on this machine; the result is that of two processes of one launcher."""
+    words = ["--epochs", "40", "--devices", "1", "--nodes", "2", "--rendezvous", f"127.0.0.1:{free_port()}"]
+    machines = [Training(shapes_npz, tmp_path, *words) for _ in range(2)]
+    machines[0].wait_for_epochs(5)
+    os.kill(next(pids[1] for pids in (machine.workers() for machine in machines) if 1 in pids), signal.SIGKILL)
+    for code, _, errors in [machine.end() for machine in machines]:
+        assert code == 0, errors
+    assert same_weights(machines[0].run, unharmed[0])
+    assert [path.name for path in machines[0].run.parent.iterdir()] == [machines[0].run.name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("before", "now"), [("2", "1"), ("1", "2")])
+def test_another_number_of_processes_goes_on(before: str, now: str, shapes_npz: Path, tmp_path: Path) -> None:
+    """To the same weights up to rounding, where nothing is drawn within the network."""
+    words = ["train", "autoencoder", "--data", str(shapes_npz), "--layers", "16", "--code", "6", "--batch-size", "15",
+             "--denoise", "--threads", "1", "--quiet"]  # fmt: skip
+    run, whole = (root / "autoencoder" / "shapes-001" for root in (tmp_path / "parts", tmp_path / "whole"))
+    assert main([*words, "--epochs", "6", "--runs", str(tmp_path / "whole")]) == 0
+    assert main([*words, "--epochs", "3", "--runs", str(tmp_path / "parts"), "--devices", before]) == 0
+    assert main(["resume", str(run), "--epochs", "6", "--devices", now]) == 0
+    expected, found = (load_file(path / "model.safetensors") for path in (whole, run))
+    for name, value in expected.items():
+        assert float((found[name] - value).abs().max()) < 1e-4, name
+
+
 def test_an_error_ends_all_with_one_message(
     shapes_npz: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -160,6 +197,7 @@ def test_an_error_ends_all_with_one_message(
     [
         (["--devices", "2", "--device", "mps"], "2 processes cannot share it"),
         (["--nodes", "2"], "the nodes' processes must find one another"),
+        (["--nodes", "2", "--rendezvous", "first-node"], "--rendezvous first-node: expected HOST:PORT"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_starts(
@@ -167,6 +205,32 @@ def test_what_cannot_be_is_refused_before_anything_starts(
 ) -> None:
     assert main(["train", "autoencoder", "--data", str(shapes_npz), "--runs", str(tmp_path), *words]) == 2
     assert says in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_machines_that_do_not_meet_are_told_where(tmp_path: Path) -> None:
+    from torch.distributed.elastic.rendezvous.api import RendezvousConnectionError, RendezvousTimeoutError
+
+    late = launch._not_met(RendezvousTimeoutError(), "first:29500", tmp_path)
+    assert "have not met at first:29500" in late.message
+    assert "ten minutes" in late.message
+    lost = RendezvousConnectionError("See inner exception for details.")
+    lost.__cause__ = RuntimeError("Connection refused\nframe #1: c10d::detail")
+    assert launch._not_met(lost, "first:29500", tmp_path).message.endswith("one another: Connection refused")
+
+
+@pytest.mark.parametrize("several", ["--seeds", "--kfold"])
+def test_what_trains_several_times_is_not_for_torchrun(
+    several: str, shapes_npz: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("dlkit.cli.main._speaks", lambda: True)
+    words = ["train", "autoencoder", "--data", str(shapes_npz), "--runs", str(tmp_path), several, "3"]
+    assert main(words) == 2
+    errors = capsys.readouterr().err
+    assert f"{several}: the processes that torchrun starts train once." in errors
+    assert f"{several} 3 --devices 2" in errors
     assert not list(tmp_path.iterdir())
 
 
