@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from dlkit.augment.pictures import augmentation_pictures
 from dlkit.capabilities import capabilities_of
+from dlkit.data.spread import evenly
 from dlkit.metrics import Metrics
 from dlkit.report import Picture
 from dlkit.technique import Illustrates
 
 if TYPE_CHECKING:
-    from dlkit.data import ImageData
+    from dlkit.data import ImageData, Split
     from dlkit.run import Run
     from dlkit.runtime import Runtime
     from dlkit.technique import Technique
@@ -29,12 +28,19 @@ def pictures_of(run: Run, technique: Technique[Any], data: ImageData, runtime: R
     """Some training images, also augmented ones where training saw such, then what the technique draws."""
     from dlkit.report import plots  # matplotlib: what is wrong with a command is told sooner without
 
-    shown = data.train.subset(torch.arange(min(SAMPLES, len(data.train))))
-    caption = f"The first {len(shown)} training images, as the model gets them."
+    shown = _some(data.train)
+    caption = f"{len(shown)} of {len(data.train):,} training images, as the model gets them."
     yield Picture("samples", "Samples", caption, plots.samples(shown.pixels(), shown.labels, data.spec.classes))
     yield from augmentation_pictures(run.settings.augment.augment, data.train, runtime)
     if isinstance(technique, Illustrates):
         yield from technique.pictures(data, runtime)
+
+
+def _some(split: Split) -> Split:
+    """A few images, labelled ones where there are any, evenly spread: folders come class by class."""
+    if split.labels is not None and (split.labels >= 0).any():
+        split = split.subset((split.labels >= 0).nonzero()[:, 0])
+    return split.subset(evenly(len(split), SAMPLES))
 
 
 def code_pictures(
