@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 from dlkit_builtin.augment_search.arms import Arm, at_strengths, single_arms
+from dlkit_builtin.augment_search.learner import learner_settings
+from dlkit_builtin.augment_search.options import AugmentSearchOptions
 from dlkit_builtin.augment_search.search import HELPS, HURTS, UNCLEAR, Search
 from dlkit_builtin.augment_search.trials import BudgetSpentError
 from scipy.stats import t
@@ -20,6 +22,7 @@ from scipy.stats import t
 import dlkit
 from dlkit.augment import Policy
 from dlkit.cli.main import main
+from dlkit.display import Display
 from dlkit.errors import UsageError
 from dlkit.files import write_json
 from dlkit.run import Run
@@ -28,8 +31,10 @@ from dlkit.run import Run
 class Made:
     """Trials with known effects and a little noise."""
 
-    def __init__(self, effects: Mapping[str, float], seeds: int = 5, most: int = 10_000, noise: float = 0.004) -> None:
-        self.effects, self.seeds, self.most, self.noise = effects, seeds, most, noise
+    def __init__(
+        self, effects: Mapping[str, float], seeds: int = 5, most: int = 10_000, affordable: int = 10_000
+    ) -> None:
+        self.effects, self.seeds, self.most, self.affordable = effects, seeds, most, affordable
         self.done: list[tuple[str, int]] = []
 
     def count(self) -> int:
@@ -42,7 +47,7 @@ class Made:
             self.done.append((policy, seed))
         random = np.random.default_rng([seed, *policy.encode()])
         steps = policy.split()
-        return 0.8 + sum(self.effects.get(step, 0.0) for step in steps) + random.normal(0, self.noise)
+        return 0.8 + sum(self.effects.get(step, 0.0) for step in steps) + random.normal(0, 0.004)
 
 
 def arms(count: int) -> list[Arm]:
@@ -97,6 +102,41 @@ def test_a_spent_budget_ends_it_with_what_there_is() -> None:
     assert searched(Made({arm.policy: -0.1 for arm in tried}), tried).found == ""
 
 
+def test_a_small_budget_tries_few_augmenters_well() -> None:
+    tried = arms(16)
+    search = searched(Made({tried[2].policy: 0.1, tried[9].policy: 0.2}, affordable=30), tried)
+    assert search.left_out == 10
+    assert len(search.results) == 6  # the first ones
+    assert search.found == tried[2].policy
+    assert searched(Made({}, affordable=75), tried).left_out == 1
+    assert searched(Made({}, affordable=80), tried).left_out == 0
+
+
+def test_what_is_compared_in_the_end_has_all_seeds_unless_it_hurts() -> None:
+    trivial = Arm("trivial", "policies", "trivial")
+    better = {arm.policy: 0.02 for arm in arms(12)}
+    seeds = {gain.arm.name: len(gain.gains) for gain in searched(Made(better), [*arms(12), trivial]).results}
+    assert seeds["trivial"] == 5
+    hurt = searched(Made({"trivial": -0.1}), [*arms(12), trivial])
+    assert next(len(gain.gains) for gain in hurt.results if gain.arm == trivial) == 2
+
+
+def test_augmenters_are_added_to_a_policy_that_is_best() -> None:
+    tried = [Arm(name, "policies", name) for name in ("trivial", "rand", "augmix")] + arms(4)
+    effects = {"trivial": 0.1, "rand": 0.09, tried[4].policy: 0.03}
+    search = searched(Made(effects), tried)
+    assert search.found == f"trivial {tried[4].policy}"
+    assert not any({"trivial", "rand"} <= set(gain.arm.policy.split()) for gain in search.results)
+
+
+def test_an_augmenter_is_not_added_to_itself() -> None:
+    usual = Arm("flip:horizontal + crop", "together", "flip crop")
+    parts = [Arm("flip:horizontal", "geometric", "flip:horizontal"), Arm("crop", "geometric", "crop@0.5")]
+    search = searched(Made({"flip": 0.1, "flip:horizontal": 0.09, "crop@0.5": 0.08}), [usual, *parts])
+    assert search.found == "flip crop"
+    assert not any("crop@0.5" in gain.arm.policy and "flip" in gain.arm.policy for gain in search.results)
+
+
 def test_arms_are_augmenters_that_work_on_these_images() -> None:
     grey = {arm.name: arm for arm in single_arms((), grey=True, mixes=False)}
     colour = {arm.name for arm in single_arms((), grey=False, mixes=True)}
@@ -104,8 +144,12 @@ def test_arms_are_augmenters_that_work_on_these_images() -> None:
     assert {"saturation", "mixup"} <= colour - set(grey)
     assert all(str(Policy.parse(arm.policy)) == arm.policy for arm in grey.values())
     stronger = at_strengths(grey["rotate"])
-    assert [arm.strength for arm in stronger] == [0.25, 0.5, 1.0]
-    assert at_strengths(grey["flip:vertical"]) == at_strengths(grey["trivial"]) == []
+    assert [arm.strength for arm in stronger] == [0.25, 1.0]  # half is the default
+    assert at_strengths(grey["flip:vertical"]) == []
+    assert [arm.policy for arm in at_strengths(grey["trivial"])] == ["trivial:0.25", "trivial:0.5"]  # it is 1 already
+    first = single_arms((), grey=True, mixes=False)[:9]
+    assert [arm.policy for arm in first[:2]] == ["flip crop", "trivial"]
+    assert len({arm.family for arm in first}) >= 8
     assert {arm.family for arm in single_arms(("noise",), grey=True, mixes=False)} == {"noise"}
     with pytest.raises(UsageError, match="no augmenter or family 'rotat'"):
         single_arms(("rotat",), grey=True, mixes=False)
@@ -207,6 +251,38 @@ def test_a_stopped_search_goes_on_to_the_same_model(
     assert again.plain["rows"] == once.plain["rows"]
     assert all(torch.equal(tensor, once.tensors[name]) for name, tensor in again.tensors.items())
     shutil.rmtree(path)
+
+
+def test_a_learner_is_what_its_config_is_for_and_never_augmented_by_it(tmp_path: Path) -> None:
+    config = tmp_path / "learner.toml"
+    config.write_text(
+        'technique = "transfer"\nbackbone = "test_resnet"\nrandom_init = true\nstrategy = "lp-ft"\naugment = "flip"'
+    )
+    options = AugmentSearchOptions(learner=str(config))
+    plain, flipped = learner_settings(options), learner_settings(options, "flip:vertical")
+    assert (plain.card.name, plain.options.backbone, plain.options.strategy) == ("transfer", "test_resnet", "lp-ft")
+    assert plain.augment.augment is None
+    assert str(flipped.augment.augment) == "flip:vertical"
+    config.write_text('technique = "vae"')
+    with pytest.raises(UsageError, match="vae does not learn classes"):
+        learner_settings(options)
+
+
+def test_what_is_found_may_be_what_it_is_compared_with(run: Run) -> None:
+    technique: Any = run.load_technique()
+    technique.found = "trivial"
+    assert technique.top == "trivial"
+    assert [name for name, _, seed in technique._comparisons() if seed == 0] == ["none", "usual", "trivial"]
+    from dlkit.loading import load_training_data
+    from dlkit.runtime import Runtime
+
+    data = load_training_data(run.settings, Display(quiet=True))
+    figures = technique.evaluate(data, Runtime(run.settings.runtime))
+    assert {row.name for row in figures if row.name.startswith("gain")} == {"gain_over_none", "gain_over_usual"}
+    (policies,) = (table for table in figures.tables if table.name == "policies")
+    assert [row["policy"] for row in policies.rows] == ["none", "usual", "trivial: found", "found"][
+        : len(policies.rows)
+    ]
 
 
 def test_a_learner_on_features_is_refused(tmp_path: Path, shapes_npz: Path, capsys: Any) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from dlkit.augment import AugmenterCard, Policy, Step, step_at
 from dlkit.augment.cards import augmenters
@@ -12,6 +13,10 @@ from dlkit.options.suggest import did_you_mean
 
 NONE = ""
 """The policy that changes nothing."""
+COMPARED = {"none": NONE, "usual": "flip crop", "trivial": "trivial"}
+"""Name → policy: what is compared with the one that is found, in the search and after it."""
+TOGETHER, AND = "together", " + "
+"""The family of several augmenters, and what is between their names."""
 STRENGTHS = (0.25, 0.5, 1.0)
 HALF = 0.5
 """Of the images are changed, where an augmenter does not say otherwise, so that the others stay what is tested on."""
@@ -33,9 +38,27 @@ class Arm:
     policy: str
     strength: float | None = None
 
+    @property
+    def compared(self) -> bool:
+        """It is compared with what is found in the end too, so it is tried with all seeds, unless it hurts."""
+        return self.policy in COMPARED.values()
+
+    @property
+    def published(self) -> bool:
+        """A policy that somebody published is part of it; one is enough."""
+        return any(step.card.policy for step in Policy.parse(self.policy).steps)
+
+    @property
+    def several(self) -> bool:
+        """It is no single augmenter."""
+        return self.family == TOGETHER or self.published
+
 
 def single_arms(wanted: Sequence[str], *, grey: bool, mixes: bool) -> list[Arm]:
     """An arm for each augmenter that can be tried on images alone; one for each choice of those without strengths.
+
+    Those that are compared in the end come first, then the first of each family, then the second ones: what a small
+    budget is enough for is of every kind.
 
     Args:
         wanted: names of augmenters or families; empty: all.
@@ -56,7 +79,20 @@ def single_arms(wanted: Sequence[str], *, grey: bool, mixes: bool) -> list[Arm]:
     if not chosen:
         raise UsageError("--augmenters: none of these can be tried on these images.",
                          "Some need colours, masks or a folder.")  # fmt: skip
-    return [arm for card in chosen for arm in _arms(card)]
+    usual = {step.name for step in Policy.parse(COMPARED["usual"]).steps}
+    chosen.sort(key=lambda card: card.name not in usual)
+    arms = _mixed(arm for card in chosen for arm in _arms(card))
+    if usual <= {card.name for card in chosen}:
+        arms.insert(0, Arm(f"flip:horizontal{AND}crop", TOGETHER, COMPARED["usual"]))
+    return sorted(arms, key=lambda arm: not arm.compared)
+
+
+def _mixed(arms: Iterable[Arm]) -> list[Arm]:
+    """The first of each family, then the second ones."""
+    families: dict[str, list[Arm]] = {}
+    for arm in arms:
+        families.setdefault(arm.family, []).append(arm)
+    return [arm for turn in zip_longest(*families.values()) for arm in turn if arm is not None]
 
 
 def _able(card: AugmenterCard, *, grey: bool, mixes: bool) -> bool:
@@ -78,12 +114,13 @@ def _arms(card: AugmenterCard) -> list[Arm]:
 def at_strengths(arm: Arm) -> list[Arm]:
     """The same augmenter weaker and stronger; nothing where it has no strengths."""
     (step, *others) = Policy.parse(arm.policy).steps
-    if others or not step.card.strengths or step.card.policy:
+    if others or not step.card.strengths:
         return []
     found = []
     for strength in STRENGTHS:
-        other = replace(step_at(step.card, strength), chance=step.chance)
-        found.append(replace(arm, policy=str(Policy((_short(other),))), strength=strength))
+        other = _short(replace(step_at(step.card, strength), chance=step.chance))
+        if any(step.value(name) != value for name, value in other.values):  # else it was tried already
+            found.append(replace(arm, policy=str(Policy((other,))), strength=strength))
     return found
 
 

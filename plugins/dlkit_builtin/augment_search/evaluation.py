@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dlkit.baselines import wilson_interval
 from dlkit.metrics import Metric, Metrics, Row, Table
 from dlkit.repeats import mean_and_t_interval
 from dlkit.supervised.metrics import supervised_metrics, supervised_tables
+from dlkit_builtin.augment_search.arms import COMPARED
 from dlkit_builtin.augment_search.learner import predictions, right
-from dlkit_builtin.augment_search.technique import COMPARED, FOUND, WORDS, AugmentSearch
+from dlkit_builtin.augment_search.technique import FOUND, WORDS, AugmentSearch
 
 if TYPE_CHECKING:
     from dlkit.data import ImageData
@@ -30,7 +31,7 @@ def evaluate(technique: AugmentSearch, data: ImageData, runtime: Runtime) -> Met
                for name, models in technique.models.items()}  # fmt: skip
     accuracies = {name: [float(right(each, held_out).double().mean()) for each in outputs]
                   for name, outputs in answers.items()} if _labelled(data) else {}  # fmt: skip
-    top = FOUND if technique.found else "none"
+    top = technique.top
     first = supervised_metrics(answers[top][0], data, runtime)
     rows = [_mean(row, accuracies, top) if row.name == "accuracy" else row for row in first]
     rows[1:1] = list(_gains(accuracies, top, held_out.name))
@@ -72,23 +73,24 @@ def _mean(row: Metric, accuracies: Mapping[str, Sequence[float]], top: str) -> M
 def _gains(accuracies: Mapping[str, Sequence[float]], top: str, split: str) -> Iterator[Metric]:
     """What the policy found brings over each of the others, seed by seed, in points."""
     for name, values in accuracies.items():
-        if name == top or top == "none":
+        if name == top:
             continue
         differences = [100 * (mine - other) for mine, other in zip(accuracies[top], values, strict=True)]
         interval = mean_and_t_interval(differences, shared=False)[1] if len(differences) > 1 else None
         yield Metric(
             name=f"gain_over_{name}", label=f"gain over {WORDS[name]}", value=_average(differences), split=split,
             better="higher", unit="points", interval=interval, baselines={WORDS[name]: 0.0},
-            note="of accuracy, the same seeds",
+            note="of accuracy, " + ("the same seeds" if interval else "one seed: it may be chance"),
         )  # fmt: skip
 
 
 def _tables(technique: AugmentSearch, accuracies: Mapping[str, Sequence[float]]) -> Iterator[Table]:
-    policies = COMPARED | {FOUND: technique.found}
+    policies = COMPARED | {technique.top: technique.found}
     rows: list[Row] = []
     for name, values in accuracies.items():
         seeds = {f"seed {seed}": value for seed, value in enumerate(values)}
-        rows.append({"policy": name, "augment": policies[name] or "–", "mean": _average(values), **seeds})
+        words = f"{name}: found" if name == technique.top != FOUND else name
+        rows.append({"policy": words, "augment": policies[name] or "–", "mean": _average(values), **seeds})
     doubt = "" if technique.facts["proven"] or not technique.found else "Chance may explain the gain of what was found."
     yield Table(name="policies", title="Accuracy on held-out images with each policy", rows=tuple(rows), note=doubt)
     if technique.rows:
@@ -98,8 +100,15 @@ def _tables(technique: AugmentSearch, accuracies: Mapping[str, Sequence[float]])
             rows=tuple(technique.rows),
             note="Gain over no augmentation on training images that were held back, seed by seed, with 95 % interval. "
             "Of so many, one in twenty is called helpful or harmful by chance. Few seeds: it was dropped early. "
-            + ("" if technique.facts["complete"] else "The budget was spent before the search was through."),
+            + _shortage(technique.facts),
         )
+
+
+def _shortage(facts: Mapping[str, Any]) -> str:
+    """What the budget was too small for."""
+    out = facts.get("left_out", 0)  # a run of an earlier version says nothing of it
+    left = f"{out} others were not tried, for lack of time. " if out else ""
+    return left + ("" if facts["complete"] else "The budget was spent before the search was through.")
 
 
 def _average(values: Sequence[float]) -> float:

@@ -21,7 +21,7 @@ from dlkit.places import recipe_of
 from dlkit.run.scratch import Scratch
 from dlkit.runtime import Runtime
 from dlkit.session import build_technique
-from dlkit.settings import Settings, resolve
+from dlkit.settings import Settings, resolve, technique_of
 from dlkit.supervised.objective import OUTPUT_KINDS
 from dlkit.technique import State, Technique
 from dlkit_builtin.augment_search.options import AugmentSearchOptions
@@ -29,29 +29,40 @@ from dlkit_builtin.augment_search.options import AugmentSearchOptions
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dlkit.card import Card
+
 
 def learner_settings(options: AugmentSearchOptions, policy: str = "") -> Settings:
-    """The settings of a training.
+    """The settings of a training, with this policy and no other, whatever the learner's config says of augmentation.
 
     Raises:
         UsageError: the learner's config is not one, or the learner cannot be augmented batch by batch.
     """
-    card = registry().technique("classifier" if options.backbone is None else "transfer")
-    flags: dict[str, object] = {} if options.backbone is None else {"backbone": options.backbone}
+    config = None if options.learner is None else user_path(options.learner)
+    card = _card(options, config)
+    flags: dict[str, object] = {"augment": Policy.parse(policy) if policy else "none", "augment_copies": "none"}
+    if options.backbone is not None:
+        flags["backbone"] = options.backbone
     if options.epochs is not None:
         flags["epochs"] = options.epochs
-    if policy:
-        flags["augment"] = Policy.parse(policy)
-    config = None if options.learner is None else user_path(options.learner)
     settings = resolve(card, config=config, flags=flags)
     if getattr(settings.options, "strategy", "") == "auto":
         settings = resolve(card, config=config, flags=flags | {"strategy": "finetune"})
-    if settings.card.augments(settings.options) != "batches":
+    if "classify" not in card.capabilities(settings.options):
+        raise UsageError(f"--learner: {card.name} does not learn classes.", "Give a config of classifier or transfer.")
+    if card.augments(settings.options) != "batches":
         raise UsageError(
             f"--learner: {card.name} learns from features that are computed once with these options.",
             "Choose a strategy that trains the network: strategy = \"finetune\".",
         )  # fmt: skip
     return settings
+
+
+def _card(options: AugmentSearchOptions, config: Path | None) -> Card:
+    """Of transfer, where there is a backbone; else of the technique that the config is for, or of the classifier."""
+    if options.backbone is not None:
+        return registry().technique("transfer")
+    return registry().technique("classifier") if config is None else technique_of(config, registry())
 
 
 def image_form(options: AugmentSearchOptions) -> ImageForm | None:

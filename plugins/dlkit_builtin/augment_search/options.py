@@ -20,7 +20,8 @@ class AugmentSearchOptions(Options):
     )
     learner: str | None = option(
         None,
-        "All other options of the classifier, or of transfer: a config file as --write-config writes it.",
+        "Train this instead, with all its options: a config file of the classifier or of transfer, as --write-config "
+        "writes it.",
         metavar="FILE",
         place="file",
     )

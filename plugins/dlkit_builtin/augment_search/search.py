@@ -11,15 +11,17 @@ seeds:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from dlkit.metrics import Row
-from dlkit_builtin.augment_search.arms import NONE, Arm, at_strengths, single_arms
+from dlkit_builtin.augment_search.arms import AND, NONE, TOGETHER, Arm, at_strengths, single_arms
 from dlkit_builtin.augment_search.trials import BudgetSpentError, Trials
 
-_STRONGER, _TOGETHER = 4, 4
-"""So many of the best augmenters are tried at other strengths, and together."""
+_DOZEN = 12
+"""Of so many augmenters one is tried at other strengths, and one is added to the best: shares of the budget stay."""
+_TRAININGS, _FEWEST = 5, 4
+"""Trainings that the whole search has for each augmenter, about; augmenters that are tried whatever the budget."""
 
 HELPS, HURTS, UNCLEAR = "helps", "hurts", "no difference shown"
 
@@ -66,21 +68,26 @@ class Search:
         arms: single augmenters to begin with.
         say: told what happens.
         complete: the budget sufficed.
+        left_out: so many of the arms, the last ones, were not tried, for lack of time.
     """
 
     trials: Trials
     arms: Sequence[Arm]
     say: Callable[[str], None] = lambda _: None
     complete: bool = True
+    left_out: int = 0
     _gains: dict[Arm, list[float]] = field(default_factory=dict)
 
     def run(self) -> None:
         """Try, as far as the budget goes."""
         try:
-            self._halve(self.arms)
-            best = [gain.arm for gain in self._leaders(self.arms)[:_STRONGER]]
-            self._halve([other for arm in best for other in at_strengths(arm)])
-            self._combine()
+            arms = self._affordable()
+            for several in (True, False):  # policies would push single augmenters out, which can be added to them
+                self._halve([arm for arm in arms if arm.several is several])
+            strengths = [others for gain in self._leaders() if (others := at_strengths(gain.arm))]
+            few = math.ceil(len(arms) / _DOZEN)
+            self._halve([other for others in strengths[:few] for other in others])
+            self._combine(few)
         except BudgetSpentError:
             self.complete = False
             self.say(f"The budget is spent after {self.trials.count()} trainings.")
@@ -109,9 +116,22 @@ class Search:
         """Whether its gain is more than chance explains."""
         return self.best is not None and self.best.verdict == HELPS
 
+    def _affordable(self) -> Sequence[Arm]:
+        """As many arms as the budget may carry through, going by the time of two trainings."""
+        self._try(self.arms[0], 0)
+        trainings = self.trials.affordable
+        count = max(_FEWEST, trainings // _TRAININGS)
+        self.left_out = max(0, len(self.arms) - count)
+        if self.left_out:
+            self.say(
+                f"The budget is enough for about {trainings} trainings: {count} of {len(self.arms)} policies are tried."
+                " More --budget or fewer --epochs, --images or --augmenters leave none out."
+            )
+        return self.arms[:count]
+
     def _halve(self, arms: Sequence[Arm]) -> None:
         """Two seeds for all, one more for the better half, the rest for the better half of those; what is known to
-        hurt is out at once."""
+        hurt is out at once, and what is compared in the end stays."""
         stops = sorted({2, min(3, self.trials.seeds), self.trials.seeds})
         running = list(arms)
         for stop in stops:
@@ -121,7 +141,8 @@ class Search:
             ranked = [gain for gain in self.results if gain.arm in running]
             self._tell(ranked, stop)
             able = [gain.arm for gain in ranked if gain.verdict != HURTS]
-            running = able[: max(1, math.ceil(len(running) / 2))]
+            count = max(1, math.ceil(len(running) / 2))
+            running = [arm for place, arm in enumerate(able) if place < count or arm.compared]
 
     def _try(self, arm: Arm, seed: int) -> None:
         gains = self._gains.setdefault(arm, [])
@@ -137,32 +158,30 @@ class Search:
                 f"worst {worst.arm.policy} {100 * worst.mean:+.1f} points of accuracy"
             )
 
-    def _leaders(self, arms: Iterable[Arm] | None = None) -> list[Gain]:
+    def _leaders(self) -> list[Gain]:
         """The best of each augmenter, of those tried with all seeds, and better than nothing."""
-        wanted = None if arms is None else set(arms)
         leaders: dict[str, Gain] = {}
         for gain in self.results:
-            whole = len(gain.gains) == self.trials.seeds and gain.mean > 0
-            if whole and (wanted is None or gain.arm in wanted):
+            if len(gain.gains) == self.trials.seeds and gain.mean > 0:
                 leaders.setdefault(gain.arm.name, gain)
         return list(leaders.values())
 
-    def _combine(self) -> None:
-        """Add the next best augmenter that helps to the best one, as long as it gets better."""
-        able = [gain for gain in self._leaders() if gain.arm.family != "policies" and gain.verdict == HELPS]
-        leaders = able[:_TOGETHER]
+    def _combine(self, most: int) -> None:
+        """Try to add so many of the next best augmenters that help to the best one; what makes it better stays."""
+        leaders = [gain for gain in self._leaders() if gain.verdict == HELPS]
         if not leaders:
             return
-        best, current = leaders[0].mean, leaders[0].arm
+        best, tried = leaders[0], 0
         for other in leaders[1:]:
-            both = Arm(f"{current.name} + {other.arm.name}", "together", f"{current.policy} {other.arm.policy}")
+            both = _together(best.arm, other.arm)
+            if both is None or tried == most:
+                continue
+            tried += 1
             for seed in range(self.trials.seeds):
                 self._try(both, seed)
-            gains = self._gains[both]
-            mean = math.fsum(gains) / len(gains)
-            self.say(f"Together: {both.policy} {100 * mean:+.1f}")
-            if mean > best:
-                best, current = mean, both
+            found = next(gain for gain in self.results if gain.arm == both)
+            self.say(f"Together: {both.policy} {100 * found.mean:+.1f}")
+            best = max(best, found, key=lambda gain: gain.mean)
 
     def _interval(self, gains: Sequence[float]) -> tuple[float, float]:
         """95 %, with the scatter of all arms; all that a gain can be where there is none yet."""
@@ -178,6 +197,14 @@ class Search:
             return -1.0, 1.0
         half = float(t.ppf(0.975, freedom)) * math.sqrt(squares / freedom / len(gains))
         return max(-1.0, mean - half), min(1.0, mean + half)
+
+
+def _together(one: Arm, other: Arm) -> Arm | None:
+    """Both, one after the other; nothing where they share an augmenter, or both are published policies."""
+    names = one.name.split(AND), other.name.split(AND)
+    if set(names[0]) & set(names[1]) or (one.published and other.published):
+        return None
+    return Arm(AND.join(names[0] + names[1]), TOGETHER, f"{one.policy} {other.policy}")
 
 
 def begin(trials: Trials, wanted: Sequence[str], *, grey: bool, mixes: bool, say: Callable[[str], None]) -> Search:

@@ -20,7 +20,7 @@ from dlkit.data.spec import DataSpec
 from dlkit.errors import UsageError
 from dlkit.metrics import Metrics, Row
 from dlkit.technique import OutputKind, PhasePlan, State, Technique
-from dlkit_builtin.augment_search.arms import NONE
+from dlkit_builtin.augment_search.arms import COMPARED, NONE
 from dlkit_builtin.augment_search.learner import Learner, restored, seeded
 from dlkit_builtin.augment_search.options import AugmentSearchOptions
 from dlkit_builtin.augment_search.search import begin
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from dlkit.runtime import Runtime
 
 FOUND = "found"
-COMPARED = {"none": NONE, "usual": "flip crop", "trivial": "trivial", FOUND: NONE}
-"""Name → policy; that of the last is what the search finds."""
+"""The name of the policy that was found, where it is none of those that it is compared with."""
 WORDS = {"none": "no augmentation", "usual": "the usual: flip crop", "trivial": "TrivialAugment", FOUND: "found"}
 TRIALS, FOLDER = "search.json", "compared"
 """In the run's directory: what was tried; checkpoints of the trainings that are compared, while they go on."""
@@ -48,8 +47,9 @@ class AugmentSearch:
         found: the policy; empty where no augmentation was better than none.
         rows: what was tried, the best first, see :meth:`.search.Gain.row`.
         models: policy's name → its models, one for each seed.
-        facts: ``trials``, ``seconds`` of the search, whether it is ``complete`` or the budget was spent, and whether
-            the gain of what was found is ``proven`` or chance may explain it.
+        facts: ``trials``, ``seconds`` of the search, whether it is ``complete`` or the budget was spent, how many
+            augmenters were ``left_out`` for it, and whether the gain of what was found is ``proven`` or chance may
+            explain it.
     """
 
     def __init__(self, options: AugmentSearchOptions, spec: DataSpec) -> None:
@@ -93,7 +93,7 @@ class AugmentSearch:
         self.found = search.found
         self.rows = [gain.row() for gain in search.results]
         seconds = round(trials.spent, 1)
-        about = {"complete": search.complete, "proven": search.proven}
+        about = {"complete": search.complete, "left_out": search.left_out, "proven": search.proven}
         self.facts = {"trials": trials.count(), "seconds": seconds, **about}
         doubt = ", though chance may explain its gain" if self.found and not search.proven else ""
         found = f"Found: {self.found or 'nothing better than no augmentation'}{doubt}"
@@ -111,16 +111,19 @@ class AugmentSearch:
         shutil.rmtree(run.path / FOLDER, ignore_errors=True)
 
     def _comparisons(self) -> Iterator[tuple[str, str, int]]:
-        for name, policy in (COMPARED | {FOUND: self.found}).items():
-            if name == FOUND and not self.found:  # it is none
-                continue
+        for name, policy in (COMPARED | {self.top: self.found}).items():
             for seed in range(self.options.final_seeds):
                 yield name, policy, seed
 
     @property
+    def top(self) -> str:
+        """The key in :attr:`models` of the policy that was found, which may be one of those it is compared with."""
+        return next((name for name, policy in COMPARED.items() if policy == self.found), FOUND)
+
+    @property
     def best(self) -> Technique[Any]:
-        """The first model of the policy found, or of none where there is none."""
-        return self.models[FOUND if self.found else "none"][0]
+        """The first model of the policy found."""
+        return self.models[self.top][0]
 
     def evaluate(self, data: ImageData, runtime: Runtime) -> Metrics:
         """See :mod:`dlkit_builtin.augment_search.evaluation`."""

@@ -74,6 +74,11 @@ class Trials:
         """How many trials there were."""
         return len(self._found)
 
+    @property
+    def affordable(self) -> int:
+        """How many trials the whole budget is enough for, going by those that there were."""
+        return int(self._budget / max(self.spent / max(1, self.count()), 1e-3))
+
     def accuracy(self, policy: str, seed: int) -> float:
         """Of the model with this policy and this seed, on the part of this seed.
 
