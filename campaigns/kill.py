@@ -2,6 +2,7 @@
 
     python campaigns/kill.py                       # 20 kills of each of five techniques
     python campaigns/kill.py --only stacked --kills 4
+    python campaigns/kill.py --images 240          # of the digits, on a busy machine
     python campaigns/kill.py --signal TERM         # or INT, as Ctrl-C sends: it must save and stop within 5 seconds
 
 Each life of a run is killed once in each stage (training, writing, report, export), at a random moment of it, and
@@ -20,28 +21,30 @@ import shutil
 import signal
 import sys
 import time
-import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+import numpy as np
 from safetensors import safe_open
+from sklearn.datasets import load_digits
 
 from commands import Commands, scratch
+from whole import broken
 
-COMMON = ["--data", "digits", "--threads", "1", "--checkpoint-every", "0.02", "--quiet"]
+COMMON = ["--threads", "1", "--quiet"]
+OFTEN = ["--checkpoint-every", "0.02", *COMMON]
 TECHNIQUES = {
-    "autoencoder": ["--denoise", "--dropout", "0.1", "--epochs", "30", *COMMON],
-    "gan": ["--net", "mlp", "--features", "pixels", "--epochs", "8", *COMMON],
-    "stacked": ["--layers", "40,30", "--pretrain-epochs", "8", "--head-epochs", "4", "--epochs", "8", *COMMON],
+    "autoencoder": ["--denoise", "--dropout", "0.1", "--epochs", "30", *OFTEN],
+    "gan": ["--net", "mlp", "--features", "pixels", "--epochs", "8", *OFTEN],
+    "stacked": ["--layers", "40,30", "--pretrain-epochs", "8", "--head-epochs", "4", "--epochs", "8", *OFTEN],
     "features": ["--backbone", "resnet10t", "--random-init", "--image-size", "32", "--classifier", "ridge",
-                 "--data", "digits", "--threads", "1", "--quiet"],
-    "decomposition": ["--method", "nmf", "--code", "24", "--data", "digits", "--threads", "1", "--quiet"],
+                 *COMMON],
+    "decomposition": ["--method", "nmf", "--code", "24", *COMMON],
 }  # fmt: skip
 STAGES = ("training", "writing", "report", "export")
 TIMES = ("seconds", "images_per_second")
@@ -102,44 +105,23 @@ def files(run: Path) -> set[str]:
     return {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
 
 
-def broken(run: Path) -> Iterator[str]:
-    """Files under their final names that are not whole."""
-    for path in run.rglob("*"):
-        if not path.is_file() or ".tmp/" in path.as_posix():
-            continue
-        try:
-            _read(path)
-        except Exception as error:  # any reader's own
-            yield f"{path.relative_to(run)}: {type(error).__name__}: {error}"
-
-
-def _read(path: Path) -> None:
-    if path.suffix == ".json":
-        json.loads(path.read_text())
-    elif path.suffix == ".toml":
-        tomllib.loads(path.read_text())
-    elif path.suffix == ".png":
-        with Image.open(path) as image:
-            image.load()
-    elif path.suffix == ".safetensors":
-        with safe_open(path, "np") as file:
-            for name in file.keys():  # noqa: SIM118 (not a dict)
-                file.get_tensor(name)
-    elif path.suffix == ".html":
-        assert path.read_text().rstrip().endswith("</html>"), "cut off"
-    elif path.suffix == ".onnx":
-        import onnx
-
-        onnx.checker.check_model(onnx.load(path))
-
-
 class Campaign:
-    """The kills of one technique."""
+    """The kills of one technique.
+
+    Args:
+        name: of the technique.
+        data: what it trains on, a data set or a file named digits.
+        commands: runs them.
+        place: folder for runs.
+        chance: draws the moments.
+        signum: what is sent.
+    """
 
     def __init__(
-        self, name: str, commands: Commands, place: Path, chance: random.Random, signum: signal.Signals
+        self, name: str, data: str, commands: Commands, place: Path, chance: random.Random, signum: signal.Signals
     ) -> None:
-        self.name, self.commands, self.place, self.chance, self.signum = name, commands, place, chance, signum
+        self.name, self.data, self.commands, self.place, self.chance = name, data, commands, place, chance
+        self.signum = signum
         self.tally = Tally()
         self._undisturbed("warm")  # fills caches
         run = self._undisturbed("reference")
@@ -173,7 +155,8 @@ class Campaign:
                 words = ["export", str(run), "--quiet", "--overwrite"]
             killed += self._killed(words, stage, session, run)
             words = ["resume", str(run), "--quiet"]
-        self._succeed("resume", str(run), "--quiet")
+        if stage != "export":
+            self._succeed("resume", str(run), "--quiet")
         self._succeed("export", str(run), "--quiet", "--overwrite")
         self._compare(run)
         return killed
@@ -216,7 +199,8 @@ class Campaign:
             self.tally.problems.append(f"{run}: other files: {sorted(files(run) ^ self.files)}")
 
     def _words(self, place: str) -> list[str]:
-        return ["train", self.name, *TECHNIQUES[self.name], "--runs", str(self.place / self.name / place)]
+        words = ["train", self.name, "--data", self.data, *TECHNIQUES[self.name]]
+        return [*words, "--runs", str(self.place / self.name / place)]
 
     def _run(self, place: str) -> Path:
         return self.place / self.name / place / self.name / "digits-001"
@@ -249,21 +233,33 @@ def _until(condition: Callable[[], bool], seconds: float = 600) -> None:
         time.sleep(0.0005)
 
 
+def some_digits(count: int, folder: Path) -> Path:
+    """The first digits as a file, 4/6 of them to train on."""
+    digits = load_digits()
+    images, split = (digits.images[:count] * 255 / 16).astype(np.uint8), np.arange(count) * 6 // count
+    names = np.array(["train", "train", "train", "train", "val", "test"])
+    path = folder / "digits.npz"
+    np.savez(path, images=images, labels=digits.target[:count], split=names[split])
+    return path
+
+
 def main() -> int:
     """Run the campaign; the exit code is 1 where something was lost."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=TECHNIQUES, nargs="+", default=list(TECHNIQUES))
     parser.add_argument("--kills", type=int, default=20, help="of each technique")
+    parser.add_argument("--images", type=int, help="so many of the digits; by default all")
     parser.add_argument("--signal", choices=("KILL", "TERM", "INT"), default="KILL")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scratch", help="folder for runs; by default the system's")
     options = parser.parse_args()
     place = scratch("kill", options.scratch)
     commands = Commands(place / "home")
+    data = "digits" if options.images is None else str(some_digits(options.images, place))
     problems = 0
     for name in options.only:
         signum = signal.Signals[f"SIG{options.signal}"]
-        campaign = Campaign(name, commands, place, random.Random(f"{name} {options.seed}"), signum)
+        campaign = Campaign(name, data, commands, place, random.Random(f"{name} {options.seed}"), signum)
         done = number = 0
         while done < options.kills and number < 2 * options.kills and not campaign.tally.problems:
             number += 1
