@@ -77,7 +77,8 @@ def augment(
     display = make_display(quiet, as_json)
     if gallery:
         _only("--gallery draws all augmenters on one image (--image); {} has no meaning there.", augment=policy,
-              copies=copies, preview=preview or None, data=what, **{"from": generator})  # fmt: skip
+              copies=copies, preview=preview or None, data=what, per_class=per_class, n=count, truncation=truncation,
+              **{"from": generator, **raw})  # fmt: skip
         _draw_gallery(image, out, seed, device, display)
         return
     _only("{} is for --gallery.", image=image)
@@ -155,6 +156,9 @@ def _check(
     out: str | None,
 ) -> None:
     """What fits together, before anything is loaded."""
+    if preview:
+        _only("--preview draws augmented copies; {} has no meaning there. What a run generates: dlkit generate RUN.",
+              **{"from": generator})  # fmt: skip
     if policy is None:
         _only("{}: nothing says how copies are made; add --augment.", copies=copies)
         if preview or generator is None:

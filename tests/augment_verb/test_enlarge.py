@@ -141,6 +141,10 @@ def test_another_command_is_refused(photos: Path, tmp_path: Path, capsys: Any) -
         (["DATA", "--augment", "flip", "--per-class", "3", "--out", "new"], "--from RUN"),
         (["DATA", "--copies", "3", "--out", "new"], "add --augment"),
         (["--augment", "flip", "--out", "new"], "There is no DATA"),
+        (["DATA", "--preview", "--from", "latest"], "--from has no meaning there"),
+        (["DATA", "--preview", "--augment", "flip", "--from", "latest"], "--from has no meaning there"),
+        (["--gallery", "--image-size", "32"], "--image-size has no meaning there"),
+        (["--gallery", "-n", "3"], "-n has no meaning there"),
         (["nothing-here", "--augment", "flip", "--out", "new"], "neither a data set's name"),
     ],
 )
