@@ -12,9 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from dlkit.capabilities import capabilities_of
 from dlkit.discovery import registry
 from dlkit.errors import DataError, DlkitError
 from dlkit.metrics import Metric, Metrics
+from dlkit.opening import read_text
 from dlkit.options import to_plain
 from dlkit.report.figures import between, headline, judged, number, strongest, time_span, verdict, with_unit
 from dlkit.report.picture import DPI, png, png_size, read_index
@@ -194,7 +196,7 @@ def _config(run: Run) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     except ValueError as error:
         raise DataError(f"{str(path)!r} is not valid TOML: {error}.", "Is it a complete dlkit run?") from error
 
@@ -211,7 +213,15 @@ def _commands(run: Run, technique: str) -> list[tuple[str, str]]:
         ("Go on where it stopped", f"dlkit resume {path}"),
         ("Evaluate it, here or on other data", f"dlkit evaluate {path}"),
         ("Export the model", f"dlkit export {path}"),
+        *([("Make new images", f"dlkit generate {path}")] if _generates(run) else []),
     ]
+
+
+def _generates(run: Run) -> bool:
+    try:
+        return "generate" in capabilities_of(run)
+    except DlkitError:  # its plugin is not installed here
+        return False
 
 
 def _sentence(run: Run) -> str:

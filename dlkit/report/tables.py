@@ -22,6 +22,8 @@ _STATES = {
 _WIDE = 100
 """Columns of a terminal from which a figure's name, split and value have columns of their own."""
 _NOTE_WIDTH = 48
+_BESIDE = 68
+"""Columns that split, value and baselines take beside a note."""
 
 
 def metrics_table(metrics: Metrics, width: int) -> Table:
@@ -38,7 +40,7 @@ def metrics_table(metrics: Metrics, width: int) -> Table:
     for metric in metrics:
         split = Text(clean(metric.split))
         if width >= _WIDE:
-            table.add_row(_name(metric), split, _value_cell(metric), _beside(metric))
+            table.add_row(_name(metric, min(_NOTE_WIDTH, width - _BESIDE)), split, _value_cell(metric), _beside(metric))
         else:
             table.add_row(_narrow_cell(metric), _beside(metric))
     return table
@@ -68,9 +70,9 @@ def runs_table(rows: Sequence[Mapping[str, object]]) -> Table:
     return table([{key: _run_cell(key, value) for key, value in row.items()} for row in rows])
 
 
-def _name(metric: Metric) -> Text:
+def _name(metric: Metric, width: int) -> Text:
     text = Text(clean(metric.label))
-    for line in wrap(clean(metric.note), _NOTE_WIDTH):  # a long note would push the values off the screen
+    for line in wrap(clean(metric.note), width):  # a long note would push the values off the screen
         text.append(f"\n{line}", style="dim")
     return text
 

@@ -116,6 +116,15 @@ def test_a_picture_outside_the_run_is_not_read(run_path: Path) -> None:
     assert "pictures" not in page_of(run_path).sections
 
 
+@pytest.mark.parametrize(("technique", "generates"), [("autoencoder", False), ("gan", True), ("gone", False)])
+def test_how_new_images_are_made_stands_with_those_who_make_some(
+    run_path: Path, technique: str, generates: bool
+) -> None:
+    config = run_path / "config.toml"
+    config.write_text(config.read_text().replace('"autoencoder"', f'"{technique}"'))
+    assert (f"dlkit generate {run_path}" in page_of(run_path).text) == generates
+
+
 def test_what_can_be_reached_at_best_is_no_rival(run_path: Path) -> None:
     fid = Metric(
         name="fid", label="FID", value=6.1, split="train", better="lower",
@@ -124,7 +133,9 @@ def test_what_can_be_reached_at_best_is_no_rival(run_path: Path) -> None:
     (run_path / "evaluation.json").write_text(json.dumps({"metrics": Metrics((fid,)).to_json()}))
     page = page_of(run_path)
     text = " ".join(page.text.split())
-    assert "FID 6.100 on train images: better than the strongest baseline, noise (89.00); at best −0.01000 (other" in text
+    assert (
+        "FID 6.100 on train images: better than the strongest baseline, noise (89.00); at best −0.01000 (other" in text
+    )
     assert [attributes["title"] for tag, attributes in page.tags if tag == "span" and attributes.get("class") in
             ("bound", "better")] == ["reached at best", "this model is better"]  # fmt: skip
     lengths = [attributes["style"] for tag, attributes in page.tags if tag == "i"]
