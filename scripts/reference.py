@@ -113,7 +113,7 @@ def _row(option: Option) -> str:
     notes += [f"Alone: `{option.bare}`."] if option.bare is not None else []
     notes += [f"{bounds(option).strip().removeprefix('of ').capitalize()}."] if bounds(option) else []
     notes += ["Shown by `--help-all`."] if option.advanced else []
-    cells = (f"`{flag}`", f"`{to_text(option, option.default)}`", " ".join(notes))
+    cells = (f"`{flag}`", "" if option.default == () else f"`{to_text(option, option.default)}`", " ".join(notes))
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 

@@ -27,7 +27,7 @@ def _complete_data(_ctx: click.Context, _param: click.Parameter, incomplete: str
 
 
 def _flag(option: Option) -> click.Option:
-    default = "" if option.default is None else f"  [default: {to_text(option, option.default)}]"
+    default = "" if option.default in (None, ()) else f"  [default: {to_text(option, option.default)}]"
     return click.Option([option.flag, option.name], metavar=metavar(option), help=option.help + default)
 
 

@@ -98,7 +98,7 @@ def info(technique: str, backbone_arg: tuple[str, ...], image_size: str | None, 
             [
                 ("task", card.task),
                 ("can", f"{', '.join(facts['capabilities'])} (with default options)"),
-                ("used by", ", ".join(f"dlkit {verb}" for verb in facts["commands"]) or "dlkit predict, dlkit export"),
+                ("used by", ", ".join(f"dlkit {verb}" for verb in (*facts["commands"], "predict", "export"))),
                 ("labels", f"needed ({', '.join(card.targets)})" if card.needs_labels else "not needed"),
                 ("options", f"{facts['options']}, see `dlkit train {card.name} --help`"),
                 ("from", f"{facts['distribution']} {facts['version']} ({facts['implementation']})"),

@@ -144,7 +144,7 @@ def _help(card: Card) -> str:
 
 def _parameters(option: Option) -> list[click.Option]:
     """The flags of an option, the one for help first. Texts stay texts: click checks nothing, ``resolve`` does."""
-    notes = [] if option.default is None else [f"default: {to_text(option, option.default)}"]
+    notes = [] if option.default in (None, ()) else [f"default: {to_text(option, option.default)}"]
     notes += [f"alone: {option.bare}"] if option.bare is not None else []
     notes += [bounds(option).strip().removeprefix("of ")] if bounds(option) else []
     common: dict[str, Any] = {"default": None, "help": option.help + (f"  [{'; '.join(notes)}]" if notes else "")}

@@ -160,6 +160,7 @@ def test_help(trained: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     assert "[default: 32; at least 1]" in out
     assert "[alone: step:30]" in out
     assert "--rare" not in out
+    assert "[default: ]" not in out  # --label
     assert main(["fake", "--help-all"]) == 0
     out = capsys.readouterr().out
     assert "--rare" in out
@@ -174,6 +175,7 @@ def test_list_and_info(trained: list[Any], capsys: pytest.CaptureFixture[str]) -
     assert "Second." in out
     assert "Somebody 1999, Something" in out
     assert "encode (with default options)" in out
+    assert "dlkit predict, dlkit export" in " ".join(out.split())
     assert main(["info", "fake", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["capabilities"] == ["encode"]
 
