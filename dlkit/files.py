@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dlkit.errors import DataError, DlkitError, UsageError
+from dlkit.opening import read_text
 
 
 def user_path(text: str) -> Path:
@@ -244,7 +245,7 @@ def read_json(path: Path) -> Any:
         DataError: the file is missing or is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_text(path))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"Cannot read {str(path)!r}: {error}.", "Is it a complete dlkit run?") from error
 

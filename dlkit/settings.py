@@ -28,6 +28,9 @@ RESERVED = frozenset(
 )  # fmt: skip
 """Names that no option may have: the flags of the commands themselves."""
 
+_MOST_BYTES = 1 << 20
+"""Of a config; a thousand times what dlkit writes would take minutes."""
+
 _CORE: tuple[type[Options], ...] = (DataOptions, AugmentOptions, RuntimeOptions, RunOptions)
 
 
@@ -215,7 +218,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as stream:  # it may be a pipe: --config <(sed … c.toml)
+            content = stream.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise UsageError(f"{path}: has more than {_MOST_BYTES:,} bytes, which no config has.")
+        table = tomllib.loads(content.decode("utf-8"))
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from dlkit.data.listing import Ints, Pixels, Survey
 from dlkit.data.spec import DataSpec
 from dlkit.data.text import shown
 from dlkit.display import Display
+from dlkit.opening import regular_file
 
 _MOST_BYTES = 1 << 30  # what an image of Pillow's limit of 89 million pixels takes uncompressed with 3 × 4 bytes each
 
@@ -71,7 +71,7 @@ class FileImages:
 
     def _header(self, path: Path) -> tuple[tuple[int, int], str] | None:
         try:
-            with _stream(path) as stream, opened(stream, self._formats) as image:
+            with regular_file(path, _MOST_BYTES) as stream, opened(stream, self._formats) as image:
                 return upright_size(image), image.mode
         except Exception:  # a broken file may raise anything; decoding it gives the reason
             return None
@@ -81,7 +81,7 @@ class FileImages:
 
         def decode(position: int) -> str | None:
             try:
-                with _stream(self.paths[indices[position]]) as stream:
+                with regular_file(self.paths[indices[position]], _MOST_BYTES) as stream:
                     content = BytesIO(stream.read())  # one read instead of a system call for every few kB
                 with opened(content, self._formats) as image:
                     out[position] = fit(image, spec)
@@ -91,22 +91,6 @@ class FileImages:
 
         reasons = self._map(decode, range(len(indices)), len(indices))
         return {position: reason for position, reason in enumerate(reasons) if reason is not None}
-
-
-def _stream(path: Path) -> BinaryIO:
-    """The file, opened; a pipe or a device, which may never end, is none.
-
-    Raises:
-        ValueError: it is no regular file, or has more bytes than an image may have.
-    """
-    stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")  # nobody may be at a pipe's other end
-    about = os.fstat(stream.fileno())
-    if stat.S_ISREG(about.st_mode) and about.st_size <= _MOST_BYTES:
-        return stream
-    stream.close()
-    if stat.S_ISREG(about.st_mode):
-        raise ValueError(f"{about.st_size:,} bytes: more than the limit of {_MOST_BYTES:,}")
-    raise ValueError("a folder, a pipe or a device, not a file")
 
 
 def _reason(error: Exception) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import threading
+from itertools import chain
 from pathlib import Path
 
-from dlkit.errors import DlkitError, UsageError
+from dlkit.errors import DataError, DlkitError, UsageError
 from dlkit.files import writing
 
 CONFIG, SPEC = "config.toml", "data.json"
@@ -104,6 +106,24 @@ def find_run(reference: str, root: Path) -> Path:
         f"No run {reference!r}: neither a run's directory, nor a name under {str(root)!r}, nor 'latest'.",
         _known(root),
     )
+
+
+def check_entries(run: Path) -> None:
+    """Refuse a run in which something is neither file nor folder, or a link that leads out of it: what is written into
+    the run would land somewhere else, and a pipe would be waited for. dlkit makes no such things.
+
+    Raises:
+        DataError: with its name.
+    """
+    try:
+        for entry in chain(run.iterdir(), run.glob("*/*"), run.glob("checkpoints/*/*")):
+            mode = entry.lstat().st_mode
+            inside = not stat.S_ISLNK(mode) or entry.resolve().is_relative_to(run.resolve())
+            if not inside or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)):
+                what = "neither a file nor a folder" if inside else "a link that leads out of the run"
+                raise DataError(f"{str(entry)!r} is {what}.", "Where it is yours, put there what it leads to.")
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
+        raise DataError(f"{str(run)!r} cannot be looked into: {error}.") from error
 
 
 def _known(root: Path) -> str:

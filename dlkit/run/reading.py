@@ -10,6 +10,7 @@ from dlkit.data.spec import DataSpec
 from dlkit.errors import DataError
 from dlkit.files import read_json
 from dlkit.metrics import Metrics
+from dlkit.opening import read_text
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         return []
     rows = []
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = read_text(path).split("\n")
     except (OSError, ValueError) as error:
         raise DataError(f"Cannot read {str(path)!r}: {error}.") from error
     for number, line in enumerate(lines[:-1], start=1):

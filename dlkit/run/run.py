@@ -17,7 +17,8 @@ from dlkit.discovery import registry
 from dlkit.errors import DlkitError, UsageError
 from dlkit.files import user_path, write_json, write_text, writing
 from dlkit.metrics import Metrics
-from dlkit.run.directory import CONFIG, create_directory, find_run, point_latest, safe_name
+from dlkit.opening import to_append
+from dlkit.run.directory import CONFIG, check_entries, create_directory, find_run, point_latest, safe_name
 from dlkit.run.reading import read_figures, read_object, read_rows, read_sessions, read_spec
 from dlkit.settings import Settings, all_options, settings_from_toml
 from dlkit.trust import remember
@@ -149,10 +150,9 @@ class Run:
     def log(self, message: str) -> None:
         """Append a line to ``log.txt``."""
         stamp = datetime.now(UTC).isoformat(timespec="seconds")
-        text = message.encode("utf-8", "backslashreplace").decode()
         path = self.path / "log.txt"
-        with writing(path), path.open("a", encoding="utf-8") as file:
-            file.write(f"{stamp}  {text}\n")
+        with writing(path), to_append(path) as file:
+            file.write(f"{stamp}  {message}\n".encode("utf-8", "backslashreplace"))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -164,7 +164,7 @@ class Run:
         """
         path = self.path / ".lock"
         with writing(path):
-            file = path.open("a")
+            file = to_append(path)
         with file:
             try:
                 with writing(path):
@@ -186,7 +186,7 @@ class Run:
                  for key, value in row.items()}  # fmt: skip
         with writing(path):
             if self._metrics_file is None:
-                self._metrics_file = path.open("ab")
+                self._metrics_file = to_append(path)
             self._metrics_file.write(json.dumps(plain, allow_nan=False).encode() + b"\n")
             self._metrics_file.flush()
 
@@ -202,7 +202,8 @@ class Run:
         self.close()
         path = self.path / "metrics.jsonl"
         if path.exists() and path.stat().st_size > position:
-            os.truncate(path, position)
+            with writing(path), to_append(path) as file:
+                file.truncate(position)
 
     def metrics(self) -> list[dict[str, Any]]:
         """The rows of ``metrics.jsonl``; a last line that was cut off by a crash is left out.
@@ -284,8 +285,10 @@ def open_run(reference: str, root: Path = Path("runs")) -> Run:
 
     Raises:
         UsageError: there is none, several have the name, or it was written by a newer dlkit.
+        DataError: something in it leads out of it.
     """
     run = Run(find_run(reference, root))
+    check_entries(run.path)
     found = run.status.get("format", FORMAT)
     if type(found) is not int or found > FORMAT:
         raise UsageError(
