@@ -14,6 +14,7 @@ from dlkit import session
 from dlkit.errors import DataError, DlkitError
 from dlkit.testing.bench import Bench, Silent, with_bench
 from dlkit.testing.images import CLASSES, COUNTS, SIDE, Colours, shapes
+from dlkit.testing.model_checks import outputs_of
 from dlkit.testing.watch import watching
 
 
@@ -31,8 +32,7 @@ def _train_on(bench: Bench, channels: Colours) -> None:
     own: dict[str, Any] = {"channels": channels} if "channels" in bench.trial.small else {}
     trained = bench.train(bench.settings(data=bench.data(channels), **own))
     images = trained.data.held_out.pixels()[:3]
-    module = trained.technique.inference_module()
-    for name, output in zip(trained.technique.outputs(), module(images), strict=True):
+    for name, output in outputs_of(trained.technique, images):
         assert output.shape[0] == len(images), f"{channels} channels: output {name!r} is {tuple(output.shape)}"
         assert output.isfinite().all(), f"{channels} channels: output {name!r} is not finite"
 

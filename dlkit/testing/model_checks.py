@@ -34,7 +34,7 @@ def save_load_equals(bench: Bench) -> None:
     before, after = (json.dumps(state.plain, sort_keys=True, default=str) for state in (first, second))
     assert before == after, f"load() changes state().plain: {before[:200]} and {after[:200]}"
     images = _held_out(bench)
-    for (name, one), (_, other) in zip(_outputs(trained.technique, images), _outputs(loaded, images), strict=True):
+    for (name, one), (_, other) in zip(outputs_of(trained.technique, images), outputs_of(loaded, images), strict=True):
         assert torch.equal(one, other), f"loaded, the output {name!r} differs by {float((one - other).abs().max()):.3g}"
 
 
@@ -49,7 +49,7 @@ def capabilities_hold(bench: Bench) -> None:
     assert not unknown, f"the card promises {', '.join(sorted(unknown))}; there are {', '.join(CAPABILITIES)}"
     images = _held_out(bench)
     kinds = technique.outputs()
-    for name, output in _outputs(technique, images):
+    for name, output in outputs_of(technique, images):
         assert output.shape[0] == len(images), f"output {name!r} has {output.shape[0]} rows for {len(images)} images"
         assert output.isfinite().all(), f"output {name!r} is not finite"
         _check_kind(name, kinds[name], output, len(spec.classes))
@@ -167,12 +167,15 @@ def _held_out(bench: Bench) -> Tensor:
     return images
 
 
-def _outputs(technique: Any, images: Tensor) -> list[tuple[str, Tensor]]:
+def outputs_of(technique: Any, images: Tensor) -> list[tuple[str, Tensor]]:
     """The outputs of the inference module by name."""
     module, names = technique.inference_module(), list(technique.outputs())
     assert not any(part.training for part in module.modules()), "inference_module() must be in eval mode"
     with torch.inference_mode():
         found = module(images)
-    assert isinstance(found, tuple | list), f"inference_module() must return a tuple, not {type(found).__name__}"
+    assert isinstance(found, tuple | list), (
+        f"the module of inference_module() must return a tuple, one tensor for each of outputs() ({', '.join(names)}), "
+        f"a single one too, as in `return (code,)`; it returns a {type(found).__name__}"
+    )
     assert len(found) == len(names), f"inference_module() returns {len(found)} tensors; outputs() names {len(names)}"
     return [(name, tensor.float().cpu()) for name, tensor in zip(names, found, strict=True)]

@@ -150,6 +150,7 @@ def test_a_sound_technique_keeps_all_promises(write: Write) -> None:
         ("save_load_equals", ("", ""), ("technique.model.load_state_dict", "str"), "load() changes the tensor"),
         ("capabilities_hold", ("", ""), ("def reconstruct", "def reconstructs"), "promises reconstruct"),
         ("capabilities_hold", ("", ""), (".clamp(0, 1)", ".add(2)"), "leaves [0, 1]"),
+        ("grey_and_colour", ("", ""), ("-1, -1, -1),)", "-1, -1, -1))"), "a single one too, as in `return (code,)`"),
         ("metrics_have_baselines", ("", ""), ('"black": float(pixels.square().mean())', ""), "mse stand alone"),
         ("metrics_have_baselines", ("", ""), ("value=error", "value=float('nan')"), "mse is nan"),
         ("evaluation_repeats", ("", ""), ("error = ", "error = torch.rand(1).item() + "), "when loaded"),
