@@ -72,8 +72,8 @@ def diverged(what: str, where: str, images: Sequence[int], data: Split, run: Run
     more = [f"and {len(names) - _SHOWN} more{', which log.txt names' if log else ''}"] if len(names) > _SHOWN else []
     return TrainingError(
         f"{told}\nImages of the batch: {', '.join([*names[:_SHOWN], *more])}." if names else told,
-        "The last checkpoint is from before; `dlkit resume` goes on from there. Try a smaller --lr, --clip 1, "
-        "--warmup 1 or --precision fp32.",
+        "Train anew with a smaller --lr, --clip 1, --warmup 1 or --precision fp32. The last checkpoint is from before: "
+        "`dlkit resume RUN --epochs N` makes a model of the N epochs that there were.",
     )
 
 

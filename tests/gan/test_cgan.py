@@ -65,7 +65,8 @@ def test_a_convolutional_generator_learns_faster_than_its_discriminator() -> Non
         found = recipe(CganOptions(loss=loss), 64)  # type: ignore[arg-type]
         assert (found.lr, found.lr_discriminator) == pytest.approx(rates)
     for given, rates in (
-        ({"net": "resnet"}, (1e-4, 1e-4)), ({"lr": 3e-4}, (3e-4, 3e-4)), ({"lr_discriminator": 1e-4}, (1e-3, 1e-4)),
+        ({"net": "resnet"}, (5e-4, 1e-4)), ({"net": "mlp"}, (2e-4, 2e-4)), ({"lr": 3e-4}, (3e-4, 3e-4)),
+        ({"lr_discriminator": 1e-4}, (1e-3, 1e-4)),
     ):  # fmt: skip
         found = recipe(CganOptions(**given), 64)  # type: ignore[arg-type]
         assert (found.lr, found.lr_discriminator) == pytest.approx(rates)
@@ -228,3 +229,25 @@ def test_what_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     np.savez(tmp_path / "data.npz", images=np.zeros((40, 8, 8), dtype=np.uint8))
     assert main([*WORDS, "--data", str(tmp_path / "data.npz"), "--runs", str(tmp_path / "runs")]) != 0
     assert "label" in capsys.readouterr().err
+
+
+def test_what_was_learned_before_a_loss_went_astray_can_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(session, "save_pictures", lambda *_: None)
+    told(tmp_path / "data.npz")
+    words = [*WORDS, "--data", str(tmp_path / "data.npz"), "--runs"]
+    step = Game.step
+    with monkeypatch.context() as patch:
+
+        def broken(game: Game, batch: Any) -> Any:
+            figures = step(game, batch)
+            return {**figures, "generator_loss": figures["generator_loss"] / (game.steps < 12)}  # five make an epoch
+
+        patch.setattr(Game, "step", broken)
+        assert main([*words, str(tmp_path / "astray"), "--epochs", "9"]) == 1
+    assert "resume RUN --epochs N" in capsys.readouterr().err
+    assert main(["resume", "latest", "--runs", str(tmp_path / "astray"), "--epochs", "2", "--quiet"]) == 0
+    assert main([*words, str(tmp_path / "short"), "--epochs", "2"]) == 0
+    kept, short = ((tmp_path / name / "latest" / "model.safetensors").read_bytes() for name in ("astray", "short"))
+    assert kept == short

@@ -11,9 +11,9 @@ resnet             hinge   2e-4            5       0, 0.9          SN     Miyato
 any                WGAN    1e-4            5       0, 0.9          GP 10  Gulrajani et al. 2017, algorithm 1
 =================  ======  ==============  ======  ==============  =====  ==========================================
 
-With a condition, a convolutional generator learns five times as fast as the table says, but for WGAN. That is not
-published but measured: on MNIST, at equal rates, the discriminator was certain of every image for the first hundreds of
-updates, and the generator far from any digit.
+With a condition, a convolutional generator (dcgan, resnet) learns five times as fast as the table says, but for WGAN.
+That is not published but measured: on MNIST, at equal rates, the discriminator was certain of every image for the first
+hundreds of updates, and the generator far from any digit. Of residual networks, see ``docs/techniques/cgan.md``.
 
 GAN is ``minimax`` and ``non-saturating``. The weight γ of R1 is the 10 that Mescheder et al. 2018, section 5, take for
 images of 256 × 256, in proportion to the number of pixels, as Karras et al. 2020 (limited data, appendix C) scale it:
@@ -57,7 +57,7 @@ FASTER = 5
 def published(options: GanOptions) -> Recipe:
     """The row of the table above."""
     row = _row(options)
-    if isinstance(options, CganOptions) and options.net == "dcgan" and options.loss != "wgan-gp":
+    if isinstance(options, CganOptions) and options.net != "mlp" and options.loss != "wgan-gp":
         return replace(row, lr=FASTER * row.lr)
     return row
 
