@@ -6,14 +6,13 @@ from pathlib import Path
 
 from dlkit.report.figures import clean
 
-_FORMULA = ("=", "+", "-", "@")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_text(text: str) -> str:
     """Text for a CSV cell; what a spreadsheet would take for a formula gets a leading ``'``.
 
-    Source: OWASP, "CSV Injection". Only for columns of text: a negative number must stay a number. The text is
-    taken to be :func:`clean`, so that it starts with no tab or line break either.
+    Source: OWASP, "CSV Injection". Only for columns of text: a negative number must stay a number.
     """
     return f"'{text}" if text.startswith(_FORMULA) else text
 

@@ -14,6 +14,7 @@ from PIL import Image
 from dlkit.errors import DataError, DlkitError, UsageError
 from dlkit.export import export
 from dlkit.predict import OnnxPredictor, TechniquePredictor, predict
+from dlkit.predict.text import csv_text
 
 
 def make_predictor(kind, spec, through, tmp_path):
@@ -174,6 +175,12 @@ def test_formulas_are_defused_in_text_but_numbers_stay(tmp_path, monkeypatch):
     out = io.StringIO()
     predict(TechniquePredictor(kind(FakeOptions(), spec), spec), [Path("=1+1.png")], stdout=out)
     assert out.getvalue() == "file,out_0,out_1\n'=1+1.png,-0.1,-0.1\n"
+
+
+@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", "\t=1", "\r=1"])
+def test_what_a_spreadsheet_takes_for_a_formula(text):
+    assert csv_text(text) == f"'{text}"
+    assert csv_text("x" + text) == "x" + text
 
 
 def test_single_values_have_one_column(tmp_path):
