@@ -77,7 +77,10 @@ def made_folder(target: Path | None, parent: Path) -> Path:
             target.mkdir(parents=True, exist_ok=True)
             return target
         parent.mkdir(parents=True, exist_ok=True)
-        number = 1 + max((int(path.name) for path in parent.iterdir() if path.name.isdecimal()), default=0)
+        taken = [path for path in parent.iterdir() if path.name.isdecimal()]
+        for folder in taken:
+            remove_left(folder)  # nobody else writes there any more
+        number = 1 + max((int(path.name) for path in taken), default=0)
         while True:
             try:
                 (parent / f"{number:03d}").mkdir()

@@ -14,13 +14,13 @@ import pytest
 
 from dlkit import files
 from dlkit.cli.main import main
-from dlkit.files import atomic_path, scratch_folder, write_new, write_text
+from dlkit.files import atomic_path, made_folder, scratch_folder, write_new, write_text
 from dlkit.predict.writers import Pictures
 
 WRITER = """
 import os, sys, time
 from pathlib import Path
-from dlkit.files import atomic_path, scratch_folder
+from dlkit.files import atomic_path, made_folder, scratch_folder
 with atomic_path(Path(sys.argv[1])) as temporary, scratch_folder("test-left") as folder:
     temporary.write_text("half")
     (folder / "x").write_text("x")
@@ -124,6 +124,16 @@ def test_pictures_of_a_killed_process_do_not_stay_half_written(tmp_path: Path, d
     Pictures(tmp_path, {"reconstruction": "image"})
     assert not [path for path in gone if path.exists()]
     assert set(tmp_path.iterdir()) == set(there)
+
+
+def test_numbered_folders_are_cleared_by_the_next(tmp_path: Path, dead: int) -> None:
+    """`dlkit generate` writes into 002 where it was killed in 001."""
+    folder = made_folder(None, tmp_path)
+    gone, there = left(folder, "sheet.png", dead), left(folder, "sheet.png", os.getpid())
+    (tmp_path / "7").touch()
+    assert made_folder(None, tmp_path).name == "008"
+    assert not gone.exists()
+    assert there.exists()
 
 
 def test_a_config_is_whole_or_not_there(tmp_path: Path, dead: int, capsys: pytest.CaptureFixture[str]) -> None:
