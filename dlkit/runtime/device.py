@@ -28,8 +28,10 @@ def resolve_device(name: str) -> torch.device:
     present = _present()
     if ranks.count() > 1:
         return _own(name, present, ranks.local_rank(), ranks.local_count())
-    if name == "auto":
-        return torch.device(present[0])
+    return torch.device(present[0]) if name == "auto" else _named(name, present)
+
+
+def _named(name: str, present: Sequence[str]) -> torch.device:
     if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
         raise UsageError(
             f"--device {name}: expected auto, cpu, cuda, cuda:N or mps.", f"This machine has: {', '.join(present)}."
@@ -57,9 +59,12 @@ def _own(name: str, present: Sequence[str], number: int, count: int) -> torch.de
     kind = present[0].partition(":")[0] if name == "auto" else name
     if kind == "cpu":
         return torch.device("cpu")
+    if count == 1 and kind.startswith("cuda:"):  # one process on each of several machines
+        return _named(name, present)
     if kind != "cuda":
         raise UsageError(
-            f"--device {name}: {count} processes cannot share it.", f"Use --device cuda, --device cpu or {_ALONE}."
+            f"--device {name}: processes that train together cannot share it.",
+            f"Use --device cuda, --device cpu or {_ALONE}.",
         )
     found = [device for device in present if device.startswith("cuda")]
     if len(found) < count:

@@ -177,6 +177,16 @@ def test_another_number_of_processes_goes_on(before: str, now: str, shapes_npz: 
         assert float((found[name] - value).abs().max()) < 1e-4, name
 
 
+@pytest.mark.slow
+def test_seeds_are_trained_one_after_the_other(shapes_npz: Path, tmp_path: Path) -> None:
+    words = ["train", "autoencoder", "--data", str(shapes_npz), "--runs", str(tmp_path), "--epochs", "1", "--devices"]
+    assert main([*words, "2", "--layers", "16", "--threads", "1", "--seeds", "2"]) == 0
+    runs = sorted((tmp_path / "autoencoder").glob("shapes-*"))
+    sessions = [json.loads((run / "environment.json").read_text()) for run in runs]
+    assert [[session["processes"] for session in each] for each in sessions] == [[2], [2]]
+    assert all((run / "repeats.json").exists() for run in runs)
+
+
 def test_an_error_ends_all_with_one_message(
     shapes_npz: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -195,7 +205,7 @@ def test_an_error_ends_all_with_one_message(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--devices", "2", "--device", "mps"], "2 processes cannot share it"),
+        (["--devices", "2", "--device", "mps"], "--device mps: processes that train together cannot share it"),
         (["--nodes", "2"], "the nodes' processes must find one another"),
         (["--nodes", "2", "--rendezvous", "first-node"], "--rendezvous first-node: expected HOST:PORT"),
     ],
@@ -244,6 +254,24 @@ def test_more_devices_than_there_are_is_refused(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(UsageError, match="--devices 3: this machine has 2 GPUs") as refused:
         device.check_devices("auto", 3)
     assert refused.value.hint == "Use --devices 2."
+
+
+def test_each_process_has_a_device_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dlkit.errors import UsageError
+    from dlkit.runtime import device
+
+    monkeypatch.setattr(device, "_present", lambda: ["cuda:0", "cuda:1", "cpu"])
+    for name, value in {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    assert str(device.resolve_device("auto")) == str(device.resolve_device("cuda")) == "cuda:1"
+    assert str(device.resolve_device("cpu")) == "cpu"
+    with pytest.raises(UsageError, match="--device cuda:1: processes that train together cannot share it"):
+        device.resolve_device("cuda:1")
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")  # four machines
+    assert str(device.resolve_device("cuda:1")) == "cuda:1"
+    with pytest.raises(UsageError, match="--device cuda:2: there is no such device here"):
+        device.resolve_device("cuda:2")
 
 
 @pytest.mark.slow
