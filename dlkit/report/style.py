@@ -113,7 +113,8 @@ class Mosaic:
 
 
 def short(text: str, most: int = 22, *, end: bool = False) -> str:
-    """Text of ``most`` characters at most, cut at its beginning where its ``end`` tells more."""
+    """One line of ``most`` characters at most, cut at its beginning where its ``end`` tells more."""
+    text = clean(text)
     if len(text) <= most:
         return text
     return f"…{text[1 - most :]}" if end else f"{text[: most - 1]}…"

@@ -114,6 +114,14 @@ ROWS = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("text", "most", "end", "expected"),
+    [("\x1b[31mred", 9, False, r"\x1b[31m…"), ("a\nb", 9, False, r"a\nb"), ("folder/file", 6, True, "…/file")],
+)
+def test_short_names_are_short_as_they_are_shown(text: str, most: int, end: bool, expected: str) -> None:
+    assert plots.short(text, most, end=end) == expected
+
+
 def test_panels_pair_train_and_val_and_take_nan_strings() -> None:
     found = panels(json.loads(json.dumps(ROWS)))
     assert list(found) == [("warm-up", "loss"), ("main", "loss"), ("main", "psnr")]
