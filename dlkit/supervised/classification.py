@@ -26,6 +26,7 @@ Labels = NDArray[np.int64]
 
 TOP_5_FROM = 10
 """With fewer classes than this, the right one is among five too often for the figure to say much."""
+CALIBRATED = "perfectly calibrated, as few images"
 EPSILON = float(np.finfo(np.float32).eps)
 """Probabilities below this count as this in the likelihood, as in scikit-learn's ``log_loss``."""
 
@@ -146,7 +147,7 @@ def _others(found: Predicted, seed: int) -> list[Metric]:
     ece = Metric(
         name="ece", label="calibration error (ECE)", value=value["ece"], split=split, better="lower",
         interval=basic_interval(value["ece"], drawn["ece"]), note="15 bins of equal width",
-        baselines={"perfectly calibrated, as few images": calibrated_error(found.confidence, seed)},
+        baselines={CALIBRATED: calibrated_error(found.confidence, seed)}, bounds=(CALIBRATED,),
     )  # fmt: skip
     f1 = Metric(name="macro_f1", label="macro-F1", value=value["macro_f1"], split=split, better="higher",
                 interval=percentile_interval(drawn["macro_f1"]))  # fmt: skip

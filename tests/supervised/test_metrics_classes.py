@@ -177,6 +177,7 @@ def test_without_training_images_there_are_no_baselines(runtime: Runtime) -> Non
     data = make_data(labels[:0], labels, ("a", "b"))
     found = supervised_metrics(probabilities(labels, 2), data, runtime)
     assert all(not row.baselines for row in found if row.name != "ece")
+    assert all(tuple(row.baselines) == row.bounds for row in found)  # no classifier can be better calibrated
 
 
 def test_outputs_of_another_shape_are_refused(runtime: Runtime) -> None:
