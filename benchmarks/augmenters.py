@@ -3,9 +3,10 @@
     python benchmarks/augmenters.py [NAME …] [--batch 32] [--rounds 15] [--threads 1] [--clock cpu]
 
 Both ways begin with uint8 photographs of 3 × 224 × 224 and end with a float32 batch in [0, 1]. One image at a time it
-is torchvision's transform on PIL images (in as many threads) with `to_image`, `to_dtype` and a stack; where
-torchvision has no such operation, dlkit's own on a batch of one. Rounds alternate; the ratio is that of the fastest
-ones, so that other work on the machine enters as little as it can. Exits with 1 where a goal is missed.
+is torchvision's transform on PIL images (in as many threads, each of which computes alone, as a DataLoader's workers
+do) with `to_image`, `to_dtype` and a stack; where torchvision has no such operation, dlkit's own on a batch of one.
+Rounds alternate; the ratio is that of the fastest ones, so that other work on the machine enters as little as it can.
+Exits with 1 where a goal is missed.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from torchvision.transforms.v2 import functional as F
 
 from dlkit.augment import Draws, Policy, Scenes, apply, sample_keys
 from dlkit.augment.cards import augmenters
+from dlkit.augment.parts import lonely_pool
 from dlkit.runtime.device import configure
 
 BILINEAR = InterpolationMode.BILINEAR
@@ -164,7 +166,7 @@ def main() -> int:
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: steadier on a shared machine")
     arguments = parser.parse_args()
     configure(torch.device("cpu"), arguments.threads)  # as every command does
-    pool = ThreadPoolExecutor(arguments.threads) if arguments.threads > 1 else None
+    pool = lonely_pool(arguments.threads) if arguments.threads > 1 else None
     clock = time.process_time if arguments.clock == "cpu" else time.perf_counter
     raw, missed = photographs(arguments.batch), 0
     print("| augmenter | one by one, ms | in batches, ms | × | goal |\n| --- | --- | --- | --- | --- |")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial, reduce
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor
 from dlkit.augment.card import AugmenterCard, Parameter, Range, Value
 from dlkit.augment.cards import augmenter
 from dlkit.augment.draws import Draws
+from dlkit.augment.parts import in_parts
 from dlkit.augment.policy import Policy, Step
 from dlkit.augment.scenes import Scenes
 from dlkit.errors import UsageError
@@ -34,9 +37,10 @@ class History:
         """Nothing yet, of so many images."""
         return cls([[] for _ in range(count)], range(count))
 
-    def at(self, rows: Tensor) -> History:
+    def at(self, rows: Tensor | slice) -> History:
         """The same history, for some of the images."""
-        return History(self.images, [self.rows[row] for row in rows.tolist()])
+        some = self.rows[rows] if isinstance(rows, slice) else [self.rows[row] for row in rows.tolist()]
+        return History(self.images, some)
 
     def note(self, name: str, values: Mapping[str, Tensor | str]) -> None:
         """An operation was applied to all images at hand."""
@@ -61,9 +65,20 @@ def apply(policy: Policy, scenes: Scenes, draws: Draws, history: History | None 
     Raises:
         UsageError: an augmenter that needs what the scenes lack.
     """
-    for number, step in enumerate(policy.steps):
+    for step in policy.steps:
         if step.card.needs_colour and scenes.images.shape[1] == 1:
             raise UsageError(f"The augmenter {step.name} needs colour, which grey images do not have.", "Leave it out.")
+    for pairs, steps in groupby(enumerate(policy.steps), lambda numbered: numbered[1].card.pairs):
+        work = partial(_apply_steps, list(steps), scenes, draws, history)
+        scenes = work(slice(None)) if pairs else in_parts(work, scenes)
+    return scenes
+
+
+def _apply_steps(
+    steps: Sequence[tuple[int, Step]], scenes: Scenes, draws: Draws, history: History | None, rows: slice
+) -> Scenes:
+    scenes, draws, history = scenes.at(rows), draws.at(rows), history and history.at(rows)
+    for number, step in steps:
         scenes = _apply_step(step, scenes, draws.fork(number, step.name), history)
     return scenes
 
@@ -130,12 +145,9 @@ def _touched(card: AugmenterCard, values: Mapping[str, Tensor | str], count: int
     """The rows of the images that these values change: not those where every strength is 0."""
     if not card.strengths:
         return torch.arange(count)
-    changes = torch.zeros(count, dtype=torch.bool)
-    for parameter in card.strengths:
-        value = values[parameter.name]
-        if isinstance(value, Tensor):
-            changes |= value != parameter.weak
-    return changes.nonzero()[:, 0]
+    strengths = ((values[parameter.name], parameter.weak) for parameter in card.strengths)
+    changes = [value != weak for value, weak in strengths if isinstance(value, Tensor)]
+    return reduce(torch.logical_or, changes).nonzero()[:, 0]
 
 
 def values_of(step: Step, draws: Draws) -> dict[str, Tensor | str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -176,15 +177,20 @@ class AugmenterCard:
         Raises:
             PluginError: the module or the function cannot be imported.
         """
-        module, _, attribute = self.implementation.partition(":")
         try:
-            function: Callable[..., Any] = getattr(import_module(module), attribute)
+            return _imported(self.implementation)
         except Exception as error:
             raise PluginError(
                 f"Augmenter {self.name!r}: {self.implementation!r} cannot be imported: {type(error).__name__}: {error}",
                 "Reinstall or update the package that ships it, or report this to its authors.",
             ) from error
-        return function
+
+
+@cache
+def _imported(implementation: str) -> Callable[..., Any]:
+    module, _, attribute = implementation.partition(":")
+    function: Callable[..., Any] = getattr(import_module(module), attribute)
+    return function
 
 
 def shortest(number: float) -> str:

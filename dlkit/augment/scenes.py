@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scenes:
-    """A batch; tensors are on one device and never written into.
+    """A batch; tensors are on one device and never written into, but for :meth:`blank` ones.
 
     Coordinates are those of torchvision's tv_tensors: x to the right and y down, in pixels, from the image's upper left
     corner, so that the pixel in row i and column j covers [j, j + 1] × [i, i + 1].
@@ -44,12 +44,22 @@ class Scenes:
 
     def with_images(self, images: Tensor) -> Scenes:
         """The same scenes with other colours."""
-        return replace(self, images=images)
+        return Scenes(images, self.masks, self.boxes, self.keypoints, self.labels)
 
-    def at(self, rows: Tensor) -> Scenes:
-        """Some of them; ``rows`` is int64 ``(n,)`` on the CPU."""
+    def at(self, rows: Tensor | slice) -> Scenes:
+        """Some of them; ``rows`` is int64 ``(n,)`` on the CPU, or a slice, which copies nothing."""
+        if isinstance(rows, slice):
+            return self._each(lambda tensor, _name: tensor[rows])
         here = rows.to(self.images.device, non_blocking=True)
         return self._each(lambda tensor, _name: tensor.index_select(0, here))
+
+    def blank(self) -> Scenes:
+        """As many scenes, with room for what these have."""
+        return self._each(lambda tensor, _name: torch.empty_like(tensor))
+
+    def write(self, rows: Tensor | slice, changed: Scenes) -> None:
+        """Fill some rows of blank scenes; ``rows`` is int64 ``(n,)`` on the scenes' device, or a slice."""
+        self._each(lambda tensor, name: _written(tensor, rows, getattr(changed, name)))
 
     def put(self, rows: Tensor, changed: Scenes) -> Scenes:
         """These scenes with others in the place of some."""
@@ -64,31 +74,33 @@ class Scenes:
             others[rows] = False
         kept = others.nonzero()[:, 0]
         whole = [*parts, (kept, self.at(kept))] if len(kept) else parts
-        places = [(rows.to(self.images.device, non_blocking=True), changed) for rows, changed in whole]
-
-        def changed_part(tensor: Tensor, name: str) -> Tensor:
-            result = torch.empty_like(tensor)
-            for rows, changed in places:
-                result.index_copy_(0, rows, getattr(changed, name))
-            return result
-
-        return self._each(changed_part)
+        result = self.blank()
+        for rows, changed in whole:
+            result.write(rows.to(self.images.device, non_blocking=True), changed)
+        return result
 
     def _each(self, change: Callable[[Tensor, str], Tensor]) -> Scenes:
         parts: dict[str, Any] = {}
-        for part in fields(Scenes):
-            tensor = getattr(self, part.name)
+        for name in _PARTS:
+            tensor = getattr(self, name)
             if tensor is not None:
-                parts[part.name] = change(tensor, part.name)
+                parts[name] = change(tensor, name)
         return Scenes(**parts)
+
+
+def _written(tensor: Tensor, rows: Tensor | slice, values: Tensor) -> Tensor:
+    return tensor[rows].copy_(values) if isinstance(rows, slice) else tensor.index_copy_(0, rows, values)
+
+
+_PARTS = tuple(part.name for part in fields(Scenes))
 
 
 class Augmenter(Protocol):
     """An implementation that a card names.
 
     It draws from ``draws`` only (by name, the same whatever the batch), leaves its inputs as they are, and gives as
-    many scenes of the same size. Numbers arrive as float32 ``(B,)`` on the images' device, one for each image, drawn
-    already as the policy says; words as text.
+    many scenes of the same size. Several threads may call it at once, with parts of a batch. Numbers arrive as float32
+    ``(B,)`` on the images' device, one for each image, drawn already as the policy says; words as text.
     """
 
     def __call__(self, scenes: Scenes, draws: Draws, **values: Any) -> Scenes:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dlkit.augment import Draws, History, Scenes, operate
+from dlkit.augment.cards import augmenters
 
 
 @dataclass(frozen=True)
@@ -117,16 +118,14 @@ def perform(
     scenes: Scenes, draws: Draws, choice: Choice, operations: Sequence[Operation], history: History | None
 ) -> Scenes:
     """The images, each changed by its operation; images with the same one go through it together."""
-    parts = []
-    for place, operation in enumerate(operations):
-        rows = (choice.operations == place).nonzero()[:, 0]
-        if len(rows) == 0 or not operation.augmenter:
+    parts, known = [], augmenters()
+    for place in sorted(set(choice.operations.tolist())):
+        if place < 0 or not operations[place].augmenter:
             continue
+        rows, operation = (choice.operations == place).nonzero()[:, 0], operations[place]
         values = operation.values(choice.magnitudes[rows], choice.signs[rows], scenes.size)
-        changed = operate(
-            operation.augmenter, scenes.at(rows), draws.at(rows).fork(place), values, history and history.at(rows)
-        )
-        parts.append((rows, changed))
+        card, some = known[operation.augmenter], history and history.at(rows)
+        parts.append((rows, operate(card, scenes.at(rows), draws.at(rows).fork(place), values, some)))
     return scenes.put_all(parts)
 
 
