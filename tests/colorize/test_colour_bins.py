@@ -89,7 +89,7 @@ def test_the_loss_is_the_papers() -> None:
 
 def test_the_annealed_mean_lies_between_mean_and_mode() -> None:
     bins = gamut_bins(10)
-    logits = 3 * torch.randn(1, len(bins), 2, 2, generator=RANDOM)
+    logits = 3 * torch.randn(1, len(bins), 2, 2, generator=torch.Generator().manual_seed(0))
     probabilities = logits.double().softmax(1)
     mean = torch.einsum("bqhw,qc->bchw", probabilities, bins.double()).float()
     torch.testing.assert_close(annealed_mean(logits, bins, 1.0), mean, atol=1e-3, rtol=0)
