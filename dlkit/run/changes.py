@@ -16,8 +16,15 @@ if TYPE_CHECKING:
 
 
 def changed(run: Run, changes: Mapping[str, object]) -> Settings:
-    """The run's settings with the changed options, and the horizon of its schedule kept unless it is restated."""
+    """The run's settings with the changed options, and the horizon of its schedule kept unless it is restated.
+
+    Raises:
+        UsageError: a change does not fit.
+    """
     before = run.settings
+    for name in ("epochs", "schedule"):
+        if name in changes and not hasattr(before.options, "schedule_epochs"):
+            raise UsageError(f"--{name}: a run of {before.card.name} cannot be trained for longer.", "Train a new run.")
     planned = getattr(before.options, "epochs", None)
     reached = {row.get("phase"): row.get("epoch", 0) for row in run.metrics()}
     # A phase with more epochs than --epochs is about has an option of its own for them.
