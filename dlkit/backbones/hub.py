@@ -34,6 +34,8 @@ STANDSTILL = 600.0
 """Seconds without a sign of progress after which the hub's library is stopped. It gives a server up that is silent, but
 not one that drips; and it writes what comes in pieces of 10 MiB, so that these are the signs: 17 kB/s are enough."""
 
+_PARTING = 5.0  # seconds, at most, for what is stopped to clear up
+
 _FILES = ("model.safetensors", "pytorch_model.bin")
 _REMEDIES = (
     "Give --weights FILE, or --random-init for a network without pretraining; or fill {cache} on a machine with a "
@@ -104,11 +106,13 @@ def _downloaded(name: str, filename: str, revision: str | None) -> str:
     def download() -> str:
         return str(hf.hf_hub_download(name, filename, revision=revision, cache_dir=cache))
 
-    try:
-        return within(STANDSTILL, download, unfinished)
-    except TimeoutError:
+    def stop() -> None:
         if hasattr(hf, "close_session"):
-            hf.close_session()  # with its connections: the library's own thread ends, and lets go of its lock
+            hf.close_session()  # with its connections: the library ends, removes what came, lets go of its lock
+
+    try:
+        return within(STANDSTILL, download, unfinished, stop)
+    except TimeoutError:
         for path, written in unfinished().items():
             if time.time() - written >= STANDSTILL:  # nobody's any more
                 path.unlink(missing_ok=True)
@@ -186,35 +190,47 @@ def _not_fetched(url: str, reason: str) -> DataError:
     return DataError(f"The weights {url!r} are not in the cache, and cannot be fetched: {reason}.", remedies)
 
 
-def within(seconds: float, action: Callable[[], _T], sign: Callable[[], object] = lambda: None) -> _T:
+def within(
+    seconds: float,
+    action: Callable[[], _T],
+    sign: Callable[[], object] = lambda: None,
+    stop: Callable[[], object] | None = None,
+) -> _T:
     """What ``action`` returns or raises; looking up a host's name, say, has no timeout of its own.
 
     Args:
         seconds: for the whole action, or without a change of the sign.
-        action: what takes time.
+        action: what takes time; in a thread, which ends with the process where it is given up.
         sign: something that changes while it comes on.
+        stop: makes it end, where it is given up or a signal comes.
 
     Raises:
-        TimeoutError: it takes longer; the thread is left alone, and ends with the process.
+        TimeoutError: it takes longer.
     """
     outcome: list[_T | Exception] = []
+    ended = threading.Event()  # whose wait, unlike Thread.join, can be repeated after a signal
 
     def run() -> None:
         try:
             outcome.append(action())
         except Exception as error:
             outcome.append(error)
+        finally:
+            ended.set()
 
-    thread = threading.Thread(target=run, daemon=True)
     before = sign()
-    thread.start()
-    thread.join(seconds)
-    while not outcome:
-        now = sign()
-        if now == before:
-            raise TimeoutError(f"nothing came within {seconds:g} s")
-        before = now
-        thread.join(seconds)
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        while not ended.wait(seconds):
+            now = sign()
+            if now == before:
+                raise TimeoutError(f"nothing came within {seconds:g} s")
+            before = now
+    except BaseException:
+        if stop is not None:
+            stop()
+            ended.wait(_PARTING)
+        raise
     if isinstance(outcome[0], Exception):
         raise outcome[0]
     return outcome[0]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -99,3 +102,20 @@ def test_hosts_that_do_not_exist_refuse_or_are_silent_cost_seconds(monkeypatch: 
         with pytest.raises(DataError, match="cannot be fetched"):
             hub_module.from_url(f"{endpoint}/w.pth")
         assert time.monotonic() - started < 8
+
+
+def test_ctrl_c_leaves_nothing_of_a_download(hub: Hub, network: torch.nn.Module) -> None:
+    hub.files[f"{REPOSITORY}/model.safetensors"] = save(network.state_dict())
+    hub.drips = True
+    cache = Path(hub_constants.HF_HUB_CACHE)
+
+    def interrupt() -> None:
+        while not list(cache.rglob("*.incomplete")):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        build_backbone(OPTIONS)
+    assert not list(cache.rglob("*.incomplete"))
+    assert hub_module.cached_from_hub(REPOSITORY) is None
