@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from dlkit.data.folds import parts
+from dlkit.data.spread import evenly
 from dlkit.errors import DataError
 from dlkit.files import scratch_folder, write_json
 from dlkit.run.reading import read_object
@@ -35,7 +36,7 @@ class Trials:
 
     Args:
         learner: what is trained.
-        data: whose training images are parted; val and test are not looked at.
+        data: whose training images are parted; of val, some choose the epoch; test is not looked at.
         runtime: of the seed.
         path: where what was found is kept, so that a search that was stopped goes on.
         told: called after each new trial with the policy, the seed and the accuracy.
@@ -54,6 +55,8 @@ class Trials:
         self.seeds, self._budget = options.search_seeds, options.budget.seconds
         self.images = _some(labelled(data.train), options.images, runtime)
         self._part = _parts(self.images, options.search_seeds, runtime)
+        val = labelled(data.val)  # it chooses the epoch, as it does where the policy is used
+        self._val = val.subset(evenly(len(val), len(self.images) // options.search_seeds))
         self._key = self._facts()
         kept = read_object(path)
         self._found: dict[str, dict[str, Any]] = kept["trials"] if kept.get("key") == self._key else {}
@@ -100,8 +103,9 @@ class Trials:
     def _tried(self, policy: str, seed: int) -> float:
         test = torch.from_numpy(np.flatnonzero(self._part == seed))
         train = torch.from_numpy(np.flatnonzero(self._part != seed))
-        nothing = nothing_of(self.images)
-        data = dataclasses.replace(self._data, train=self.images.subset(train), val=nothing, test=nothing)
+        data = dataclasses.replace(
+            self._data, train=self.images.subset(train), val=self._val, test=nothing_of(self.images)
+        )
         runtime = seeded(self._runtime, self._runtime.derive("trial", seed) % 2**31)
         with scratch_folder("augment-search") as folder:
             technique = self._learner.trained(data, policy, runtime, folder)
