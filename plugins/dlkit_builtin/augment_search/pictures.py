@@ -63,16 +63,23 @@ def _distinct(rows: Sequence[Row], *, worst: bool) -> list[Row]:
 
 
 def _sheet(images: Tensor, policy: str, runtime: Runtime) -> Figure:
-    rows = [torch.cat([image[None], *_draws(image[None], policy, runtime)]) for image in images]
+    rows = [torch.cat([image[None], *_draws(image[None], policy, runtime, row)]) for row, image in enumerate(images)]
     return plots.image_grid(rows, [""] * len(rows))
 
 
-def _draws(image: Tensor, policy: str, runtime: Runtime) -> Iterator[Tensor]:
-    """Some images ``(1, C, H, W)`` that the policy makes; each augmenter is applied, whatever its probability."""
+def _draws(image: Tensor, policy: str, runtime: Runtime, row: int = 0) -> Iterator[Tensor]:
+    """Some images ``(1, C, H, W)`` that the policy makes; each augmenter is applied, whatever its probability.
+
+    Args:
+        image: what is augmented.
+        policy: how.
+        runtime: of the seed.
+        row: the draws of one row differ from those of another.
+    """
     parsed = Policy.parse(policy)
     steps = Policy(tuple(type(step)(step.name, step.values, 1.0) for step in parsed.steps))
     copies = image.repeat(_COPIES, 1, 1, 1)
-    keys = sample_keys(runtime.derive("search pictures"), torch.arange(_COPIES))
+    keys = sample_keys(runtime.derive("search pictures", row), torch.arange(_COPIES))
     yield apply(steps, Scenes(copies), Draws(keys)).images
 
 
