@@ -68,9 +68,11 @@ def apply(policy: Policy, scenes: Scenes, draws: Draws, history: History | None 
     for step in policy.steps:
         if step.card.needs_colour and scenes.images.shape[1] == 1:
             raise UsageError(f"The augmenter {step.name} needs colour, which grey images do not have.", "Leave it out.")
-    for pairs, steps in groupby(enumerate(policy.steps), lambda numbered: numbered[1].card.pairs):
-        work = partial(_apply_steps, list(steps), scenes, draws, history)
-        scenes = work(slice(None)) if pairs else in_parts(work, scenes)
+    for pairs, some in groupby(enumerate(policy.steps), lambda numbered: numbered[1].card.pairs):
+        steps = list(some)
+        work = partial(_apply_steps, steps, scenes, draws, history)
+        plain = len(steps) == 1 and not steps[0][1].card.policy  # PyTorch's own threads do as well, and join no parts
+        scenes = work(slice(None)) if pairs or plain else in_parts(work, scenes)
     return scenes
 
 

@@ -32,7 +32,7 @@ def scenes(count: int = 10) -> Scenes:
     return Scenes(images, (images[:, :1] > 0.5).byte(), boxes, boxes[..., :2], labels)
 
 
-@pytest.mark.parametrize("text", ["trivial", "rotate:20 noise:gaussian flip@0.3", "flip mixup blur:motion", "jpeg"])
+@pytest.mark.parametrize("text", ["trivial", "rotate:20 noise:gaussian flip@0.3", "flip crop mixup trivial"])
 def test_parts_make_the_whole(text: str, three_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
     policy, draws = Policy.parse(text), Draws(sample_keys(3, torch.arange(10)))
     batch = Scenes(scenes().images, labels=scenes().labels) if policy.mixes else scenes()
@@ -64,6 +64,6 @@ def test_threads_compute_alone_and_leave_others_be(three_threads: None) -> None:
 
 
 def test_errors_come_through(three_threads: None) -> None:
-    policy, draws = Policy.parse("background:nowhere"), Draws(sample_keys(3, torch.arange(10)))
+    policy, draws = Policy.parse("flip background:nowhere"), Draws(sample_keys(3, torch.arange(10)))
     with pytest.raises(UsageError, match="has no pictures"):
         apply(policy, scenes(), draws)
