@@ -7,9 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from dlkit import session
-from dlkit.data.listing import SPLITS
+from dlkit.data.listing import SPLITS, UNLABELLED
 from dlkit.data.load import list_data
+from dlkit.data.targets import strata
 from dlkit.errors import DataError, UsageError
 from dlkit.metrics import Metric, Metrics, Row, Table
 from dlkit.repeats import mean_and_t_interval, possible_interval
@@ -83,12 +86,19 @@ def _counts(settings: Settings, origins: Sequence[str], display: Display) -> tup
     """Training images that were added, and all."""
     listing, splits = list_data(settings.data, display)
     train = splits == SPLITS.index("train")
-    kinds = listing.origins or ()
-    added = sum(1 for kind, trained in zip(kinds, train.tolist(), strict=False) if trained and kind in origins)
+    chosen = train & np.isin(listing.origins or [""] * len(train), origins)
+    groups = strata(listing)
+    added, labelled = int(chosen.sum()), groups is not None and bool((groups[chosen] != UNLABELLED).any())
     if added == 0:
         raise DataError(
             f"{listing.name} has no {' or '.join(origins)} training images.",
             "`dlkit augment DATA --from RUN --per-class N --out DIR` adds some; train on DIR, then compare.",
+        )
+    if settings.card.needs_labels and not labelled:
+        raise DataError(
+            f"The {added:,} {' and '.join(origins)} training images of {listing.name} have no labels, and "
+            f"{settings.card.name} learns from labels only: with and without them is the same.",
+            "`dlkit augment DATA --from RUN --per-class N` adds images of each class, of a RUN that was told them.",
         )
     return added, int(train.sum())
 

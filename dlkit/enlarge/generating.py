@@ -144,11 +144,11 @@ def warnings(wanted: Wanted, material: Material) -> Iterator[str]:
             f"{run.name} makes images of {run.spec.height}x{run.spec.width}; they are brought to the data's "
             f"{form.height}x{form.width}."
         )
-    if wanted.per_class is None and "condition" in capabilities_of(run) and not gives_labels(run, material):
-        yield (
-            f"{run.name} was told {', '.join(run.spec.classes[:20])}, which the labels of {material.listing.name} are "
-            "not: its images are added without labels."
-        )
+    if wanted.per_class is None and material.listing.classes and not gives_labels(run, material):
+        was = "was told no labels"
+        if "condition" in capabilities_of(run):
+            was = f"was told {', '.join(run.spec.classes[:20])}, which the labels of {material.listing.name} are not"
+        yield f"{run.name} {was}: its images are added without any, and techniques that need labels leave them out."
     ours, theirs = material.options, run.settings.data
     same = ("val_fraction", "test_fraction", "split_seed", "fold", "label", "target")
     if run.spec.source != source_of(ours.data) or any(getattr(ours, key) != getattr(theirs, key) for key in same):

@@ -64,9 +64,15 @@ def test_a_run_without_classes_adds_images_without_labels(
     assert "-n N" in told
     assert main(words) == 2
     assert main([*words, "-n", "9"]) == 0
+    assert "told no labels" in capsys.readouterr().err
     data = load_data(DataOptions(data=str(tmp_path / "out")))
     assert data.train.labels is not None
     assert int((data.train.labels < 0).sum()) == 9
+    run = dlkit.train(
+        "classifier", data=tmp_path / "out", net="mlp", layers="8", epochs=1, threads=1, runs=tmp_path
+    ).run
+    assert main(["evaluate", str(run.path), "--without", "generated", "--seeds", "2"]) == 3
+    assert "the same" in capsys.readouterr().err
 
 
 def test_so_many_altogether_have_the_classes_that_the_run_gives(

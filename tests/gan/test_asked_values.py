@@ -121,7 +121,7 @@ def test_images_are_added_with_the_numbers_that_they_were_told(
         assert float(row["age"]) == pytest.approx(float(made["age"]), rel=1e-5)
         assert float(row["size"]) == pytest.approx(float(made["size"]), rel=1e-5)
     assert main(["augment", "digits", "--from", run, "-n", "5", "--out", str(tmp_path / "digits")]) == 0
-    assert "without labels" in capsys.readouterr().err
+    assert "added without any" in capsys.readouterr().err
     assert {row["label"] for row in rows(tmp_path / "digits") if row["origin"] == "generated"} == {""}
 
 
