@@ -89,6 +89,25 @@ class Position:
     best_value: float | None = None
     partial_from: int | None = None
 
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Position:
+        """What a checkpoint says, which may come from anyone.
+
+        Raises:
+            TypeError, ValueError, AttributeError: it is no position.
+        """
+        found = cls(**plain)
+        counts = [found.horizon, found.epoch, found.batch, found.step]
+        counts += [count for count in (found.best_epoch, found.partial_from) if count is not None]
+        times = [found.seconds, found.epoch_seconds, *(each for pair in found.sums.values() for each in pair)]
+        times += [] if found.best_value is None else [found.best_value]
+        if not all(type(count) is int and count >= 0 for count in counts):
+            raise ValueError(f"its position is {counts}")
+        numbers = all(type(each) in (int, float) for each in times)
+        if not numbers or any(len(pair) != 2 or pair[1] <= 0 for pair in found.sums.values()):
+            raise ValueError(f"its times and figures are {times}")
+        return found
+
 
 class PhaseFiles:
     """Saves and loads one phase.
@@ -141,7 +160,7 @@ class PhaseFiles:
         self.best = tree["best"]
         self.runtime.updater.limit = tree["limit"]
         self._same_machine(tree)
-        return Position(**tree["position"])
+        return Position.from_json(tree["position"])
 
     def cut_metrics(self, position: Position) -> None:
         """Take back the rows that training is going to write again."""

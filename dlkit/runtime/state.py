@@ -25,7 +25,7 @@ def restore(state: Mapping[str, Any], tree: Mapping[str, Any]) -> None:
 
     Raises:
         KeyError: ``tree`` lacks an entry of ``state``.
-        RuntimeError, ValueError: an entry does not fit.
+        RuntimeError, ValueError, TypeError: an entry does not fit.
     """
     for name, item in state.items():
         if isinstance(item, Tensor):
@@ -34,6 +34,7 @@ def restore(state: Mapping[str, Any], tree: Mapping[str, Any]) -> None:
         else:
             item.load_state_dict(tree[name])
             if isinstance(item, Optimizer):
+                _check_sizes(item)
                 _match_strides(item)
 
 
@@ -115,6 +116,20 @@ def _row(states: Tensor, rank: int) -> Tensor:
     """A process's own state, or the first one's where fewer were captured."""
     # A copy: PyTorch reads a state from the beginning of its storage, whichever row it is.
     return states if states.ndim == 1 else states[rank if rank < len(states) else 0].clone()
+
+
+def _check_sizes(optimizer: Optimizer) -> None:
+    """Fused kernels read and write as many numbers as the parameter has, whatever size a checkpoint's moments are.
+
+    Raises:
+        ValueError: one has another size.
+    """
+    if not any(group.get("fused") for group in optimizer.param_groups):
+        return
+    for parameter, entries in optimizer.state.items():
+        for key, value in entries.items():
+            if isinstance(value, Tensor) and value.shape != (() if key == "step" else parameter.shape):
+                raise ValueError(f"{key} of shape {tuple(value.shape)} for weights of {tuple(parameter.shape)}")
 
 
 def _match_strides(optimizer: Optimizer) -> None:
