@@ -157,14 +157,30 @@ def test_a_collapse_is_told(tmp_path: Path) -> None:
     runtime = Runtime(RuntimeOptions(threads=1))
     told: list[str] = []
     runtime.warn = told.append  # type: ignore[method-assign]
-    same = lambda noise: torch.full((len(noise), 1, 8, 8), 0.5)  # noqa: E731
+    same, other = (
+        (lambda noise: torch.full((len(noise), 1, 8, 8), 0.5)),
+        (lambda noise: torch.rand(len(noise), 1, 8, 8)),
+    )
     run: Any = Scratch(tmp_path)
     genuine = small(tmp_path / "data.npz").train
-    watch = Watch(same, genuine, lambda: 2, 5, 3, runtime, run)
-    assert watch()["diversity"] == 0
-    watch()
-    assert len(told) == 1
-    assert "collapsed" in told[0]
+
+    def warnings(*makes: Any) -> list[int]:
+        """After how many of as many epochs there had been a warning."""
+        told.clear()
+        counts: list[int] = []
+        watch = Watch(makes[0], genuine, lambda: len(counts) + 1, len(makes), 3, runtime, run)
+        for make in makes:
+            watch.make = make
+            watch()
+            counts.append(len(told))
+        return counts
+
+    assert warnings(same, same, same, same, same) == [0, 0, 1, 1, 1]  # a beginner is not judged
+    assert "may have collapsed" in told[0]
+    assert warnings(same) == [0]
+    assert warnings(same, same, other, other, other) == [0] * 5
+    assert warnings(other, same, same, same, same, same) == [0, 1, 1, 1, 1, 1]
+    assert "had been at" in told[0]
 
 
 WORDS = ["gan", "--width", "4", "--latent", "4", "--net", "mlp", "--threads", "1", "--quiet", "--batch-size", "8"]

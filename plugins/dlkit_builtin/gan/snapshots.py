@@ -30,7 +30,8 @@ PAIRS = 64
 _MOMENT = 400
 """Milliseconds that a moment is shown."""
 COLLAPSED = 0.2
-"""Share of the genuine images' diversity below which a generator is said to have collapsed."""
+"""Share of the genuine images' diversity below which a generator is said to have collapsed: where it was above, or half
+of the training has passed. Before, it has learned too little to be judged."""
 
 
 def moments(epochs: int) -> frozenset[int]:
@@ -66,14 +67,14 @@ class Watch:
         classes: Tensor | None = None,
     ) -> None:
         self.make, self.epoch, self.runtime, self.folder = make, epoch, runtime, run.path / FOLDER
-        self.moments = moments(epochs)
+        self.moments, self.half = moments(epochs), max(1, epochs / 2)
         device = runtime.device
         self.noise = torch.randn(PAIRS, latent, generator=runtime.generator("fixed noise"), device=device)
         self.classes = classes
         self.usual = diversity(genuine.pixels(), None if classes is None else genuine.labels)
         if self.usual == 0:  # no two images of a class
             self.classes, self.usual = None, diversity(genuine.pixels())
-        self.warned = False
+        self.highest, self.warned = 0.0, False
 
     def __call__(self) -> Mapping[str, float]:
         """``diversity``: that of the samples over that of the genuine images."""
@@ -82,14 +83,20 @@ class Watch:
         if self.epoch() in self.moments:
             keep(images[:SHOWN], self.folder / f"{self.epoch():06d}.png")
         share = diversity(images, self.classes) / max(self.usual, 1e-12)
-        if share < COLLAPSED and self.epoch() > 1 and not self.warned:
+        self.highest = max(self.highest, share)
+        if share < COLLAPSED and not self.warned and (self.highest >= COLLAPSED or self.epoch() > self.half):
             self.warned = True
-            of = "" if self.classes is None else " of a class"
-            self.runtime.warn(
-                f"Epoch {self.epoch()}: samples{of} differ from each other by {share:.0%} of what genuine images do: "
-                "the generator may have collapsed. Another --loss, --diffaug color,translation or lower --lr may help."
-            )
+            self._warn(share)
         return {"diversity": share}
+
+    def _warn(self, share: float) -> None:
+        of = "" if self.classes is None else " of a class"
+        fell = f", and had been at {self.highest:.0%}" if self.highest >= COLLAPSED else ""
+        self.runtime.warn(
+            f"Epoch {self.epoch()}: samples{of} differ from each other by {share:.0%} of what genuine images do{fell}: "
+            "the generator may have collapsed. More --epochs, another --loss, --diffaug color,translation or lower "
+            "--lr may help."
+        )
 
 
 def comparable(train: Split, classes: Tensor | None) -> Split:
