@@ -19,7 +19,7 @@ _BOUND = "· what can be reached at best, no rival"
 
 def legend(metrics: Iterable[Metric]) -> str:
     """What the marks beside these figures mean."""
-    return f"{LEGEND}; {_BOUND}" if any(metric.bounds for metric in metrics) else LEGEND
+    return f"{LEGEND}; {_BOUND}" if any("bound" in judged(metric).values() for metric in metrics) else LEGEND
 
 
 def number(value: float) -> str:

@@ -229,7 +229,9 @@ def _sentence(run: Run) -> str:
     if metric is None:
         return ""
     text = f"{metric.label} {with_unit(metric.value, metric.unit)} on {metric.split} images"
-    best = [f"{with_unit(metric.baselines[name], metric.unit)} ({name})" for name in metric.bounds]
+    best = [
+        f"{with_unit(value, metric.unit)} ({name})" for name, value in metric.baselines.items() if name in metric.bounds
+    ]
     baseline, at_best = strongest(metric), f"; at best {', '.join(best)}" if best else ""
     if baseline is None:
         return f"{text}{at_best}."

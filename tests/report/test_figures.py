@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -63,6 +64,7 @@ def test_a_bound_is_no_rival() -> None:
     assert strongest(metric(2, "lower", baselines={"genuine": 1.0}, bounds=("genuine",))) is None
     assert "at best" in legend([figure])
     assert "at best" not in legend([metric(2, "lower", baselines={"a": 3.0})])
+    assert "at best" not in legend([replace(figure, baselines={"a": 3.0})])  # a row of a comparison, say
     assert Metrics.from_json(Metrics((figure,)).to_json())[0] == figure
 
 
