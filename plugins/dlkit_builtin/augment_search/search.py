@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from dlkit.metrics import Row
 from dlkit_builtin.augment_search.arms import AND, NONE, TOGETHER, Arm, at_strengths, single_arms
@@ -82,8 +83,8 @@ class Search:
         """Try, as far as the budget goes."""
         try:
             arms = self._affordable()
-            for several in (True, False):  # policies would push single augmenters out, which can be added to them
-                self._halve([arm for arm in arms if arm.several is several])
+            # In groups, as policies would push single augmenters out, which can be added to them.
+            self._halve(*([arm for arm in arms if arm.several is several] for several in (True, False)))
             strengths = [others for gain in self._leaders() if (others := at_strengths(gain.arm))]
             few = math.ceil(len(arms) / _DOZEN)
             self._halve([other for others in strengths[:few] for other in others])
@@ -129,20 +130,22 @@ class Search:
             )
         return self.arms[:count]
 
-    def _halve(self, arms: Sequence[Arm]) -> None:
-        """Two seeds for all, one more for the better half, the rest for the better half of those; what is known to
-        hurt is out at once, and what is compared in the end stays."""
+    def _halve(self, *groups: Sequence[Arm]) -> None:
+        """Two seeds for all, one more for the better half of each group, the rest for the better half of those; what
+        is known to hurt is out at once, and what is compared in the end stays."""
         stops = sorted({2, min(3, self.trials.seeds), self.trials.seeds})
-        running = list(arms)
         for stop in stops:
             for seed in range(stop):
-                for arm in running:
+                for arm in chain(*groups):
                     self._try(arm, seed)
-            ranked = [gain for gain in self.results if gain.arm in running]
-            self._tell(ranked, stop)
-            able = [gain.arm for gain in ranked if gain.verdict != HURTS]
-            count = max(1, math.ceil(len(running) / 2))
-            running = [arm for place, arm in enumerate(able) if place < count or arm.compared]
+            groups = tuple(self._better_half(group, stop) for group in groups)
+
+    def _better_half(self, arms: Sequence[Arm], seeds: int) -> Sequence[Arm]:
+        ranked = [gain for gain in self.results if gain.arm in arms]
+        self._tell(ranked, seeds)
+        able = [gain.arm for gain in ranked if gain.verdict != HURTS]
+        count = max(1, math.ceil(len(arms) / 2))
+        return [arm for place, arm in enumerate(able) if place < count or arm.compared]
 
     def _try(self, arm: Arm, seed: int) -> None:
         gains = self._gains.setdefault(arm, [])

@@ -1,8 +1,9 @@
 """Which augmentations help on this data: many short trainings (:mod:`.search`), then a comparison of what was found.
 
-The search tests on training images; val chooses epochs, as in any training. The comparison trains on all of them, with each of four policies and several
-seeds: none, the usual (mirroring and jittered crops), TrivialAugment, and the one that was found; their accuracies on
-the held-out images, which nothing was chosen by, are what :func:`.evaluation.evaluate` tells.
+The search tests on training images; val chooses epochs, as in any training. The comparison trains on all of them, with
+each of four policies and several seeds: none, the usual (mirroring and jittered crops), TrivialAugment, and what was
+found; their accuracies on the held-out images, which nothing was chosen by, are what :func:`.evaluation.evaluate`
+tells.
 """
 
 from __future__ import annotations
