@@ -30,7 +30,8 @@ class TrainGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """``dlkit train --config FILE``: the file names the technique, where the command line does not."""
-        config = next((b for a, b in pairwise(args) if a == "--config"), None)
+        words = [word for arg in args for word in (arg.split("=", 1) if arg.startswith("--config=") else [arg])]
+        config = next((b for a, b in pairwise(words) if a == "--config"), None)
         if config is not None and args[0].startswith("-"):
             args = [technique_of(Path(config), registry()).name, *args]
         return super().parse_args(ctx, args)

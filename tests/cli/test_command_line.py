@@ -98,8 +98,9 @@ def test_dry_run_and_config(trained: list[Any], tmp_path: Path, capsys: pytest.C
     assert path.read_bytes() == written
     assert "never overwritten" in capsys.readouterr().err
     assert main(["fake", "--config", str(path), "--dry-run"]) == 0
-    [(verb, settings)] = trained
-    assert (verb, settings.options.code) == ("dry_run", 5)
+    for words in (["--config", str(path)], [f"--config={path}"]):
+        assert main(["train", *words, "--dry-run"]) == 0
+    assert [(verb, settings.options.code) for verb, settings in trained] == [("dry_run", 5)] * 3
 
 
 @pytest.mark.parametrize(
