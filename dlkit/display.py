@@ -1,7 +1,8 @@
 """What a command shows: results on standard output, everything else on standard error.
 
-On a terminal a live bar with throughput and time left; plain lines when piped; ``quiet`` leaves warnings,
-errors and results; ``json`` makes standard output one JSON document. ``rich`` is imported on first use.
+On a terminal a live bar with throughput and time left; plain lines when piped; ``quiet`` leaves warnings and
+results (errors are told in :mod:`dlkit.cli.main`); ``json`` makes standard output one JSON document. ``rich`` is
+imported on first use.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ class Display:
     """What one command shows.
 
     Args:
-        quiet: no information, no progress; warnings, errors and results stay.
+        quiet: no information, no progress; warnings and results stay.
         json: standard output carries exactly the document given to :meth:`result`; tables are left out.
         mute: nothing at all: another process speaks.
     """
@@ -151,12 +152,6 @@ class Display:
     def warn(self, text: str) -> None:
         """A line that people should not miss; shown even when quiet."""
         self._say("warning: ", text, "bold yellow")
-
-    def error(self, text: str, hint: str = "") -> None:
-        """What went wrong, and what to do about it."""
-        self._say("error: ", text, "bold red")
-        if hint:
-            self._say("", hint)
 
     def result(self, document: Any) -> None:
         """With ``json``: print the command's one document (dataclasses, paths and metrics become plain JSON, figures

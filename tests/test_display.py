@@ -39,11 +39,10 @@ def test_information_goes_to_stderr_and_results_to_stdout(capsys: pytest.Capture
     shown = Display()
     shown.info("reading")
     shown.warn("odd")
-    shown.error("bad", "Do this.")
     shown.text("42")
     out, err = capsys.readouterr()
     assert out == "42\n"
-    assert err == "reading\nwarning: odd\nerror: bad\nDo this.\n"
+    assert err == "reading\nwarning: odd\n"
 
 
 def test_quiet_leaves_warnings_errors_and_results(capsys: pytest.CaptureFixture[str]) -> None:
