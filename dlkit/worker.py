@@ -7,6 +7,7 @@ death, make the launcher start all processes again.
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import sys
 import traceback
@@ -30,14 +31,18 @@ def main(folder: Path) -> int:
     """Do the job that the folder describes, and write down how it ended; the exit code."""
     if (folder / ERROR).exists():
         return 0
+    launcher = os.getppid()
     _follow_parent()
     try:
         _work(folder)
     except LostProcess:
         return 1  # the one that is lost has more to tell
     except Interrupted as stop:
+        signal.signal(stop.signum, signal.SIG_IGN)  # on its way out
         if ranks.rank() == 0:
             write_text(folder / SAVED, stop.hint)
+        if ranks.local_rank() == 0 and ranks.local_count() < ranks.count() and os.getppid() == launcher:
+            os.kill(launcher, stop.signum)  # the signal may have come to another machine's
         return stop.exit_code
     except DlkitError as error:
         _tell(folder, type(error).__name__, error.message, error.hint)

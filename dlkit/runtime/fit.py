@@ -110,6 +110,8 @@ class Fit:
             if self.runtime.processes.leads:
                 self.files.begin()
         else:
+            if position.batch > len(self.cuts):
+                raise DataError(f"{self.files.path}: batch {position.batch} of {len(self.cuts)}: it is damaged.")
             self.here = position
             self.means.sums = position.sums
             if self.options.schedule_epochs is not None:
@@ -117,7 +119,7 @@ class Fit:
             if self._reason() is None:
                 self.files.cut_metrics(position)
                 self.rates.check(self.phase, self.epochs, position.horizon)
-        self.since = self.saved = self.together.now()
+        self.since = self.saved = self.together.glanced = self.together.now()
         self.save_seconds = 0.0
         return position is not None
 
@@ -151,7 +153,7 @@ class Fit:
                 due = len(pending) >= FULL or clock() >= glance or stop.signum is not None
             else:  # at the same step everywhere, whatever the clocks say
                 together.share_statistics()
-                due = len(pending) >= together.pause
+                due = together.due()
             if due:
                 if self._glance() and here.batch < total:
                     break
@@ -173,8 +175,8 @@ class Fit:
     def _glance(self) -> bool:
         """Between two steps: look at the figures, show, save, stop. Whether time is up."""
         self._flush()
-        before, now = self.since, self._account()
-        self.together.pace(now - before, self.glances)
+        now = self._account()
+        self.together.pace(now, self.glances)
         self.reporter.advance(self._images(), self.means.means())
         every = self.options.checkpoint_every.seconds
         if (signum := self.together.asked_to_stop()) is not None:

@@ -60,6 +60,7 @@ class Together:
         self.tensors = list(_tensors(state))
         self.statistics = _statistics(state) if self.processes.count > 1 else []
         self.pause = 1  # steps between two glances
+        self.steps, self.glanced = 0, 0.0  # since the last one, and when it was
 
     def begin(self, position: Position | None) -> None:
         """Start with the same weights, all from the same position.
@@ -99,9 +100,16 @@ class Together:
         """The signal that has reached any of the processes."""
         return stop.signum if self.processes.count == 1 else self.processes.largest(stop.signum or 0) or None
 
-    def pace(self, seconds: float, every: float) -> None:
-        """Where ``pause`` steps took so many seconds, set how many take about ``every``."""
-        self.pause = max(1, min(FULL, round(self.pause * every / seconds if seconds > 0 else FULL)))
+    def due(self) -> bool:
+        """After each step: whether it is time for a glance, which is after the same step everywhere."""
+        self.steps += 1
+        return self.steps >= self.pause
+
+    def pace(self, now: float, every: float) -> None:
+        """At a glance: set after how many steps the next one comes, so that it takes about ``every`` seconds."""
+        seconds = now - self.glanced
+        self.pause = max(1, min(FULL, round(self.steps * every / seconds) if seconds > 0 else FULL))
+        self.steps, self.glanced = 0, now
 
     def reading(self, feed: Feed) -> Processes | None:
         """Those that read a share of each batch, where any of them cannot hold all images in memory."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from dlkit.options import RuntimeOptions
 from dlkit.runtime import Runtime, processes, state
 from dlkit.runtime.processes import Processes
+from dlkit.runtime.together import Together
 from dlkit.runtime.update import Updater
 
 
@@ -130,6 +131,18 @@ def test_streams_on_gpus_differ_as_well(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(torch, "manual_seed", lambda _: done.append("seeded"))
     assert state.restore_random(tree, runtime)
     assert done == ["restored", "seeded"]
+
+
+def test_glances_come_in_time_however_short_epochs_are() -> None:
+    """The clock is looked at after a number of steps, of as many epochs as it takes."""
+    together, now = Together(Runtime(RuntimeOptions(device="cpu", threads=1)), "train", {}), 0.0
+    pauses = []
+    for step in range(1, 1001):
+        now += 0.01 if step % 5 else 0.05  # each epoch of five steps ends with a validation
+        if together.due():
+            together.pace(now, 0.1)
+            pauses.append(together.pause)
+    assert set(pauses[5:]) <= {4, 5, 6, 7, 8, 9, 10}
 
 
 def test_leaving_ends_the_group() -> None:
