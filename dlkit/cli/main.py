@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -149,12 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         return _fail(f"Error: {_click_message(error)}", _click_hint(error), error.exit_code, debug=debug)
     except Exception as error:
-        if out_of_memory(error):
-            return _fail(f"Error: out of memory: {error or type(error).__name__}", MEMORY_ADVICE, 1, debug=debug)
-        import traceback
-
-        traceback.print_exc()
-        return _fail("Error: this is a bug in dlkit or in a plugin.", "Please report it with the lines above.", 1)
+        return _unexpected(error, debug=debug)
 
 
 @contextmanager
@@ -207,6 +203,19 @@ def _explained(error: DlkitError, *, debug: bool) -> int:
     return _fail(prefix + error.message, error.hint, error.exit_code, debug=debug)
 
 
+def _unexpected(error: Exception, *, debug: bool) -> int:
+    """What no code foresaw: memory, the disk behind standard output, or a bug."""
+    if out_of_memory(error):
+        return _fail(f"Error: out of memory: {error or type(error).__name__}", MEMORY_ADVICE, 1, debug=debug)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        _silence()
+        return _fail(f"Error: Cannot write the output: {error.strerror}.", "Free some space.", 1, debug=debug)
+    import traceback
+
+    traceback.print_exc()
+    return _fail("Error: this is a bug in dlkit or in a plugin.", "Please report it with the lines above.", 1)
+
+
 def _fail(message: str, hint: str, code: int, *, debug: bool = False) -> int:
     if debug:
         import traceback
@@ -252,6 +261,11 @@ def _click_hint(error: click.ClickException) -> str:
 
 
 def _broken_pipe() -> int:
-    """Whoever read our output has gone: say nothing, also not when Python flushes at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Whoever read our output has gone: say nothing."""
+    _silence()
     return 128 + signal.SIGPIPE
+
+
+def _silence() -> None:
+    """No more standard output, also not what Python flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -231,6 +231,16 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert done.returncode in (1, 141)
 
 
+@pytest.mark.parametrize("words", [["list"], ["list", "--json"]])
+def test_a_full_disk_behind_the_output(words: list[str]) -> None:
+    """`dlkit list > file` where there is no space left was a bug with a traceback."""
+    code = f"import sys; from dlkit.cli.main import main; sys.exit(main({words}))"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "Error: Cannot write the output: No space left on device.\nFree some space.\n"
+
+
 @pytest.mark.parametrize("verb", sorted(main_module.VERBS))
 def test_every_verb_loads(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([verb, "--help"]) == 0
