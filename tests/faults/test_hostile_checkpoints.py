@@ -40,7 +40,7 @@ def test_a_checkpoint_that_is_none(
 
 @pytest.mark.parametrize(
     "change",
-    [{"horizon": None}, {"epoch": -1}, {"seconds": ""}, {"step": True}, {"sums": True},
+    [{"horizon": None}, {"batch": 10**6}, {"epoch": -1}, {"seconds": ""}, {"step": True}, {"sums": True},
      {"sums": {"loss": [1.0, 0.0]}}, {"sums": {"loss": [1.0]}}, {"best_value": "x"}, {"best_epoch": 1.5}, {"more": 1}],
     ids=str,
 )  # fmt: skip
