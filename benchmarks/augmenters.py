@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
+from threading import Barrier
 
 import numpy as np
 import torch
@@ -30,7 +31,6 @@ from torchvision.transforms.v2 import functional as F
 
 from dlkit.augment import Draws, Policy, Scenes, apply, sample_keys
 from dlkit.augment.cards import augmenters
-from dlkit.augment.parts import lonely_pool
 from dlkit.runtime.device import configure
 
 BILINEAR = InterpolationMode.BILINEAR
@@ -134,6 +134,23 @@ def seconds(work: Callable[[], object], clock: Callable[[], float]) -> float:
     start = clock()
     work()
     return clock() - start
+
+
+def lonely_pool(threads: int) -> ThreadPoolExecutor:
+    """So many threads, of which each computes alone."""
+    started = Barrier(threads + 1)
+
+    def alone() -> None:
+        torch.get_num_threads()  # a thread takes over the process's number when it is first asked for
+        torch.set_num_threads(1)
+        started.wait()
+
+    pool = ThreadPoolExecutor(threads, initializer=alone)
+    for _ in range(threads):
+        pool.submit(int)
+    started.wait()
+    torch.set_num_threads(threads)  # the process's number, for the batches
+    return pool
 
 
 def measured(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial, reduce
-from itertools import groupby
+from functools import reduce
 from typing import Any
 
 import torch
@@ -14,7 +13,6 @@ from torch import Tensor
 from dlkit.augment.card import AugmenterCard, Parameter, Range, Value
 from dlkit.augment.cards import augmenter
 from dlkit.augment.draws import Draws
-from dlkit.augment.parts import in_parts
 from dlkit.augment.policy import Policy, Step
 from dlkit.augment.scenes import Scenes
 from dlkit.errors import UsageError
@@ -37,10 +35,9 @@ class History:
         """Nothing yet, of so many images."""
         return cls([[] for _ in range(count)], range(count))
 
-    def at(self, rows: Tensor | slice) -> History:
+    def at(self, rows: Tensor) -> History:
         """The same history, for some of the images."""
-        some = self.rows[rows] if isinstance(rows, slice) else [self.rows[row] for row in rows.tolist()]
-        return History(self.images, some)
+        return History(self.images, [self.rows[row] for row in rows.tolist()])
 
     def note(self, name: str, values: Mapping[str, Tensor | str]) -> None:
         """An operation was applied to all images at hand."""
@@ -65,22 +62,9 @@ def apply(policy: Policy, scenes: Scenes, draws: Draws, history: History | None 
     Raises:
         UsageError: an augmenter that needs what the scenes lack.
     """
-    for step in policy.steps:
+    for number, step in enumerate(policy.steps):
         if step.card.needs_colour and scenes.images.shape[1] == 1:
             raise UsageError(f"The augmenter {step.name} needs colour, which grey images do not have.", "Leave it out.")
-    for pairs, some in groupby(enumerate(policy.steps), lambda numbered: numbered[1].card.pairs):
-        steps = list(some)
-        work = partial(_apply_steps, steps, scenes, draws, history)
-        plain = len(steps) == 1 and not steps[0][1].card.policy  # PyTorch's own threads do as well, and join no parts
-        scenes = work(slice(None)) if pairs or plain else in_parts(work, scenes)
-    return scenes
-
-
-def _apply_steps(
-    steps: Sequence[tuple[int, Step]], scenes: Scenes, draws: Draws, history: History | None, rows: slice
-) -> Scenes:
-    scenes, draws, history = scenes.at(rows), draws.at(rows), history and history.at(rows)
-    for number, step in steps:
         scenes = _apply_step(step, scenes, draws.fork(number, step.name), history)
     return scenes
 

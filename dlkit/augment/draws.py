@@ -36,8 +36,8 @@ class Draws:
         """Draws that have nothing to do with these: for a step of a policy, say."""
         return Draws(_mix(self.keys ^ _word(*name)), self.device)
 
-    def at(self, rows: Tensor | slice) -> Draws:
-        """Those of some samples, int64 ``(n,)`` on the CPU, or a slice."""
+    def at(self, rows: Tensor) -> Draws:
+        """Those of some samples, int64 ``(n,)`` on the CPU."""
         return Draws(self.keys[rows], self.device)
 
     def on_cpu(self) -> Draws:
