@@ -10,7 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from dlkit.errors import PluginError
+from dlkit.errors import PluginError, UsageError
+from dlkit.files import user_path
 from dlkit.options.suggest import did_you_mean
 
 Spread = Literal["around", "up-to", "exact"]
@@ -88,7 +89,7 @@ class Parameter:
         if self.path:
             if not text:
                 raise ValueError(f"{self.name}: expected a path")
-            return str(Path(text).expanduser().absolute())
+            return str(as_path(text).absolute())
         if self.choices:
             if text in self.choices:
                 return text
@@ -191,6 +192,18 @@ def _imported(implementation: str) -> Callable[..., Any]:
     module, _, attribute = implementation.partition(":")
     function: Callable[..., Any] = getattr(import_module(module), attribute)
     return function
+
+
+def as_path(text: str) -> Path:
+    """A path in a policy, with ``~``.
+
+    Raises:
+        ValueError: ``~name`` of nobody.
+    """
+    try:
+        return user_path(text)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
 
 
 def shortest(number: float) -> str:

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dlkit.augment.card import AugmenterCard, Parameter, Range, Value
+from dlkit.augment.card import AugmenterCard, Parameter, Range, Value, as_path
 from dlkit.augment.cards import augmenter, augmenters
 from dlkit.augment.policy import Step
+from dlkit.opening import read_text
 from dlkit.options.suggest import did_you_mean
 
 _QUOTED = r"\"[^\"]*\"|'[^']*'"
@@ -58,9 +59,9 @@ def read_steps(text: str) -> tuple[Step, ...]:
         ValueError: what is wrong, with a caret under the word.
     """
     if text.strip().endswith(".toml"):
-        return _read_file(Path(text.strip()).expanduser())
+        return _read_file(as_path(text.strip()))
     try:
-        steps = tuple(_step(word) for word in _words(text))
+        steps = tuple(_step(word) for word in list(_words(text)))  # an open quote first
     except _Misfit as misfit:
         line, start, said = " ".join(text.split("\n")), misfit.word.start, str(misfit)
         said += "" if said.endswith((".", "?")) else "."
@@ -171,10 +172,10 @@ def _named(card: AugmenterCard, key: str, word: _Word) -> Parameter:
 
 def _read_file(path: Path) -> tuple[Step, ...]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(read_text(path))
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # a thousand brackets are too deep
         raise ValueError(f"{path}: not valid TOML: {error}") from None
     steps = table.pop("step", None)
     if table or not isinstance(steps, list) or not steps or not all(isinstance(step, dict) for step in steps):

@@ -71,6 +71,8 @@ def test_parameters_by_name() -> None:
         ("rotate:ang=3", "ang=3", "Did you mean 'angle'?"),
         ("rotate:5:angle=3", "angle=3", "said twice"),
         ("flip 'rotate", "'rotate", "a quote that is not closed"),
+        ("background:'my photos", "'my photos", "a quote that is not closed"),
+        ("background:~nobody-of-that-name/x", "~nobody-of-that-name/x", "no such home directory"),
     ],
 )
 def test_errors_point_at_the_word(text: str, word: str, says: str) -> None:
@@ -98,6 +100,7 @@ def test_nothing_is_no_policy() -> None:
         ('[[step]]\naugment = "rotate"\nangle = "x"\n', "angle: expected a number"),
         ('[[step]]\naugment = "rotate"\nangle = [1, 2, 3]\n', "angle: expected a number"),
         ('[[step]]\naugment = "flip"\nprobability = 3\n', "between 0 and 1"),
+        ("x = " + "[" * 100_000, "not valid TOML"),
         ("step = 3", "expected tables"),
         ("= 3", "not valid TOML"),
     ],
