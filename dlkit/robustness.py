@@ -17,9 +17,10 @@ from torch import Tensor
 from dlkit.augment import AugmenterCard, Draws, Policy, Scenes, apply, sample_keys
 from dlkit.augment.cards import augmenters
 from dlkit.augment.exact import corrupts, exactly
+from dlkit.capabilities import capabilities_of
 from dlkit.data.data import ImageData, Resident, Split, to_pixels
 from dlkit.data.spread import evenly
-from dlkit.errors import DataError
+from dlkit.errors import DataError, UsageError
 from dlkit.files import write_json
 from dlkit.loading import load_to_evaluate
 from dlkit.metrics import Metric, Metrics, Row, Table
@@ -51,7 +52,15 @@ def evaluate_corrupted(run: Run, runtime: Runtime, display: Display, *, data: st
         runtime: where to compute.
         display: where progress is shown.
         data: other data than the run's own.
+
+    Raises:
+        UsageError: the run makes images from noise, and is judged by these.
     """
+    if "draw" in capabilities_of(run):
+        raise UsageError(
+            f"--corrupt is about the images that a model is given. A run of {run.technique} is judged by those it makes.",
+            "It is for techniques that predict, encode or reconstruct.",
+        )
     technique = ready(run, runtime)
     loaded, own = load_to_evaluate(run, display, data)
     measured = Robustness(run, technique, loaded, runtime, display)

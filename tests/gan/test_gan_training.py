@@ -263,3 +263,13 @@ def test_what_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "is about probabilities" in capsys.readouterr().err
     assert main([*WORDS, *words, "--betas", "0.5"]) == 2
     assert not (tmp_path / "runs").exists()
+
+
+def test_corrupting_genuine_images_says_nothing_of_generated_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small(tmp_path / "data.npz")
+    runs = str(tmp_path / "runs")
+    assert main([*WORDS, "--data", str(tmp_path / "data.npz"), "--runs", runs]) == 0
+    assert main(["evaluate", "latest", "--runs", runs, "--corrupt"]) == 2
+    assert "is judged by those it makes" in capsys.readouterr().err
