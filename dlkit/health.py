@@ -152,7 +152,7 @@ def _caches() -> dict[str, str]:
 
 
 def _variable(name: str, otherwise: str) -> Path:
-    return Path(os.environ.get(name) or otherwise).expanduser()
+    return Path(os.path.expanduser(os.environ.get(name) or otherwise))  # noqa: PTH111 - leaves ~name of nobody
 
 
 def _size(path: Path) -> str:

@@ -15,6 +15,11 @@ from dlkit.cli.main import main
 from dlkit.discovery import Plugin
 
 
+def test_a_cache_of_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", "~nobody-of-that-name/x")
+    assert health._caches()["Hugging Face"] == "~nobody-of-that-name/x: empty"
+
+
 def test_a_bug_report_tells_nothing_private(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
