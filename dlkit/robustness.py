@@ -58,7 +58,7 @@ def evaluate_corrupted(run: Run, runtime: Runtime, display: Display, *, data: st
     """
     if "draw" in capabilities_of(run):
         raise UsageError(
-            f"--corrupt is about the images that a model is given. A run of {run.technique} is judged by those it makes.",
+            f"--corrupt is about images that a model is given. A run of {run.technique} is judged by those it makes.",
             "It is for techniques that predict, encode or reconstruct.",
         )
     technique = ready(run, runtime)
