@@ -35,6 +35,8 @@ _COPIES = 5
               "TOML file; `dlkit list augmenters` shows them all.")  # fmt: skip
 @click.option("--copies", type=click.IntRange(min=1), metavar="N",
               help=f"Augmented copies of each training image.  [default: {_COPIES}]")  # fmt: skip
+@click.option("--masks", metavar="FOLDER", help="Masks of the images, by the same names: grey, palette or 1-bit files "
+              "that are transformed along.")  # fmt: skip
 @click.option("--from", "generator", metavar="RUN", help="Add images that this run generates.")
 @click.option("--per-class", type=click.IntRange(min=1), metavar="N", help="So many generated images of each class.")
 @click.option("-n", "--count", "count", type=click.IntRange(min=1), metavar="N",
@@ -54,6 +56,7 @@ def augment(
     what: str | None,
     policy: str | None,
     copies: int | None,
+    masks: str | None,
     generator: str | None,
     per_class: int | None,
     count: int | None,
@@ -77,8 +80,8 @@ def augment(
     display = make_display(quiet, as_json)
     if gallery:
         _only("--gallery draws all augmenters on one image (--image); {} has no meaning there.", augment=policy,
-              copies=copies, preview=preview or None, data=what, per_class=per_class, n=count, truncation=truncation,
-              **{"from": generator, **raw})  # fmt: skip
+              copies=copies, masks=masks, preview=preview or None, data=what, per_class=per_class, n=count,
+              truncation=truncation, **{"from": generator, **raw})  # fmt: skip
         _draw_gallery(image, out, seed, device, display)
         return
     _only("{} is for --gallery.", image=image)
@@ -86,19 +89,24 @@ def augment(
         raise UsageError("There is no DATA to enlarge.", 'For example: dlkit augment digits --augment "rotate:10" '
                          "--out larger, or dlkit augment --gallery.")  # fmt: skip
     parsed = None if policy is None else _policy(policy)
-    _check(parsed, copies, generator, per_class, count, truncation, preview=preview, out=out)
+    if masks is not None:
+        _only("--masks: {} cannot be given with it; generated images have no masks, and masks keep their size.",
+              image_size=raw["image_size"], **{"from": generator})  # fmt: skip
+    _check(parsed, copies, masks, generator, per_class, count, truncation, preview=preview, out=out)
     values: dict[str, Any] = {
         name: coerce(_OPTIONS[name], text, _OPTIONS[name].flag) for name, text in raw.items() if text is not None
     }
     options = DataOptions(data=what, **values)
     from dlkit.enlarge.copying import Copying
+    from dlkit.enlarge.masks import Masks
     from dlkit.enlarge.material import Material
 
     runtime = _runtime(seed, device, display)
     material = Material(options, display)
     for notice in material.listing.notices:
         display.warn(notice)
-    copying = None if parsed is None else Copying(parsed, copies or _COPIES, material.train, runtime)
+    known = None if masks is None else Masks(user_path(masks), material)
+    copying = None if parsed is None else Copying(parsed, copies or _COPIES, material.train, runtime, known)
     if preview and copying is not None:
         _preview(material, copying, out, display)
         return
@@ -147,6 +155,7 @@ def _only(message: str, **given: object) -> None:
 def _check(
     policy: Policy | None,
     copies: int | None,
+    masks: str | None,
     generator: str | None,
     per_class: int | None,
     count: int | None,
@@ -160,7 +169,7 @@ def _check(
         _only("--preview draws augmented copies; {} has no meaning there. What a run generates: dlkit generate RUN.",
               **{"from": generator})  # fmt: skip
     if policy is None:
-        _only("{}: nothing says how copies are made; add --augment.", copies=copies)
+        _only("{}: nothing says how copies are made; add --augment.", copies=copies, masks=masks)
         if preview or generator is None:
             raise UsageError("Nothing says what is to be added.",
                              'Give --augment "rotate:10 translate:0.1", or --from RUN --per-class 100.')  # fmt: skip
@@ -197,7 +206,7 @@ def _show(told: dict[str, Any], display: Display) -> None:
     added = [f"{told[kind]:,} {kind}" for kind in ("augmented", "generated") if told[kind]]
     display.text(f"Wrote {told['folder']}: {told['original']:,} images as they were, {' and '.join(added)}")
     counts = ", ".join(f"{name} {count:,}" for name, count in told["counts"].items() if count)
-    display.text(f"Now {counts}. Manifest: {told['manifest']}")
+    display.text(f"Now {counts}. Manifest: {told['manifest']}" + (f", masks: {told['masks']}" if told["masks"] else ""))
     for line in told["skipped"]:
         display.warn(f"skipped {line}")
     columns = "" if told["labels"] == ["label"] else f" --label {','.join(told['labels'])}"

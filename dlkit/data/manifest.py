@@ -24,7 +24,7 @@ MANIFEST = "manifest.csv"
 """What a folder's own manifest is called."""
 _LABEL = "label"
 _FIXED = ("image_path", "split")
-_ABOUT = ("origin", "source", "operations", "parameters", "seed", "run", "truncation")
+_ABOUT = ("origin", "source", "operations", "parameters", "seed", "run", "truncation", "mask")
 """Columns that dlkit writes for people; ``origin`` and ``source`` are read again where they say what dlkit does."""
 _SPLIT_NAMES = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 2}
 

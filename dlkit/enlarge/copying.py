@@ -13,6 +13,7 @@ from torch import Tensor
 from dlkit.augment import Draws, History, Policy, Scenes, apply, sample_keys
 from dlkit.data.data import to_pixels
 from dlkit.data.listing import Ints
+from dlkit.enlarge.masks import Masks
 from dlkit.errors import UsageError
 from dlkit.predict.writers import png
 from dlkit.runtime import Runtime
@@ -29,21 +30,24 @@ class Copying:
         copies: of each image, at least 1.
         train: the numbers of the training images, int64 ``(N,)``, ascending.
         runtime: of the seed and the device.
+        masks: of the images, which are transformed along; None: there are none.
 
     Raises:
-        UsageError: a policy that mixes pairs of images or needs masks.
+        UsageError: a policy that mixes pairs of images, or needs masks where there are none.
     """
 
-    def __init__(self, policy: Policy, copies: int, train: Ints, runtime: Runtime) -> None:
+    def __init__(self, policy: Policy, copies: int, train: Ints, runtime: Runtime, masks: Masks | None = None) -> None:
         for step in policy.steps:
             if step.card.pairs:
                 raise UsageError(
                     f"--augment: {step.name} mixes labels too, which files in classes cannot say.",
                     "Give it to training instead: dlkit train NAME --augment …",
                 )
-            if step.card.needs_masks:
-                raise UsageError(f"--augment: {step.name} needs masks, which this data does not have.", "Leave it out.")
-        self.policy, self.copies = policy, copies
+            if step.card.needs_masks and masks is None:
+                raise UsageError(
+                    f"--augment: {step.name} needs masks of the images.", "Give their folder: --masks DIR."
+                )
+        self.policy, self.copies, self.masks = policy, copies, masks
         self._train, self._runtime = train, runtime
         self._seed = runtime.derive("augment", "copies")
 
@@ -52,16 +56,20 @@ class Copying:
         places = torch.from_numpy(np.searchsorted(self._train, images))
         return sample_keys(self._seed, places + copy * len(self._train))
 
-    def made(self, raw: Tensor, keys: Tensor) -> tuple[Tensor, list[Operations]]:
-        """Raw images ``(n, C, H, W)`` → their copies, of the same type, on the CPU; and what was done to each."""
+    def made(
+        self, raw: Tensor, keys: Tensor, masks: Tensor | None = None
+    ) -> tuple[Tensor, list[Operations], Tensor | None]:
+        """Raw images ``(n, C, H, W)`` → their copies, of the same type, on the CPU; what was done to each; and the
+        masks ``(n, 1, H, W)``, where some were given, after the same movements."""
         device = self._runtime.device
         history = History.of(len(raw))
-        scenes = Scenes(to_pixels(raw.to(device)))
+        scenes = Scenes(to_pixels(raw.to(device)), None if masks is None else masks.to(device))
         with torch.inference_mode():
-            images = apply(self.policy, scenes, Draws(keys, device), history).images
+            scenes = apply(self.policy, scenes, Draws(keys, device), history)
+            images = scenes.images
             if raw.dtype is torch.uint8:
                 images = images.mul(255).round_().clamp_(0, 255).to(torch.uint8)
-        return images.cpu(), history.images
+        return images.cpu(), history.images, None if scenes.masks is None else scenes.masks.cpu()
 
 
 def encoded(raw: Tensor) -> bytes:

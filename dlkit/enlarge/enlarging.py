@@ -32,6 +32,8 @@ from dlkit.runtime import Runtime
 from dlkit.runtime.signals import interruptible
 
 _ABOUT = ("origin", "source", "operations", "parameters", "seed")
+MASKS = "masks"
+"""The folder of the masks, beside those of the splits; no class, since the manifest says what the images are."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class _Entry:
     split: str
     label: tuple[str, ...]
     source: str
+    mask: str = ""
 
 
 @dataclass
@@ -68,14 +71,15 @@ def enlarge(
         wanted: what is generated; None: nothing.
 
     Returns:
-        ``{"folder", "manifest", "labels", "original", "augmented", "generated", "counts", "skipped"}``.
+        ``{"folder", "manifest", "masks", "labels", "original", "augmented", "generated", "counts", "skipped"}``;
+        ``masks`` is None where there are none.
 
     Raises:
         UsageError: the folder is somebody else's, or made otherwise.
-        DataError: an image cannot be read.
+        DataError: an image or a mask cannot be read.
         Interrupted: on a signal; the same command goes on.
     """
-    _refuse_within(path, material)
+    _refuse_within(path, material, copying)
     folder = Folder(path, _facts(material, copying, wanted, runtime))
     if folder.complete:
         display.info(f"{str(path)!r} is complete: there is nothing to do.")
@@ -87,22 +91,22 @@ def enlarge(
         except Interrupted as stop:
             stop.hint = "What was written is kept; the same command goes on."
             raise
-    about = {"folder": path, "manifest": path / MANIFEST, "labels": list(material.columns)}
+    masks = None if copying is None or copying.masks is None else path / MASKS
+    about = {"folder": path, "manifest": path / MANIFEST, "masks": masks, "labels": list(material.columns)}
     return about | _counts(path / MANIFEST) | {"skipped": material.skipped}
 
 
-def _refuse_within(path: Path, material: Material) -> None:
-    images = material.listing.images
-    if not isinstance(images, FileImages):
+def _refuse_within(path: Path, material: Material, copying: Copying | None) -> None:
+    if not isinstance(material.listing.images, FileImages):
         return
-    here = path.expanduser().resolve()
-    data = Path(material.options.data).expanduser()
-    home = data.resolve() if data.is_dir() else data.resolve().parent
-    if data.exists() and data.is_dir() and here.is_relative_to(home):
-        raise UsageError(
-            f"--out {path} lies within {material.options.data!r}: its images would become a part of that data.",
-            "Choose a folder outside of it.",
-        )
+    folders = [material.options.data]
+    if copying is not None and copying.masks is not None:
+        folders.append(str(copying.masks.folder))
+    for folder in folders:
+        there = Path(folder).expanduser()
+        if there.is_dir() and path.expanduser().resolve().is_relative_to(there.resolve()):
+            raise UsageError(f"--out {path} lies within {folder!r}: its images would become a part of that data.",
+                             "Choose a folder outside of it.")  # fmt: skip
 
 
 def _facts(material: Material, copying: Copying | None, wanted: Wanted | None, runtime: Runtime) -> dict[str, Any]:
@@ -112,6 +116,7 @@ def _facts(material: Material, copying: Copying | None, wanted: Wanted | None, r
         "listing": material.digest,
         "augment": None if copying is None else str(copying.policy),
         "copies": 0 if copying is None else copying.copies,
+        "masks": None if copying is None or copying.masks is None else str(copying.masks.folder.absolute()),
         "seed": runtime.seed,
         "image_size": None if size is None else [size.height, size.width],
         "generated": None if wanted is None else wanted.facts(),
@@ -129,7 +134,10 @@ def _planned(material: Material, copying: Copying | None, wanted: Wanted | None)
         for copy in range(1 + (copying.copies if copying is not None and split == "train" else 0)):
             suffix = path.suffix.lower() if copy == 0 and material.untouched else ".png"
             stem = stem_of(path.name) + (f"-augmented-{copy}" if copy else "")
-            entry = _Entry(names.free(folder, stem, suffix), "augmented" if copy else "original", split, label, source)
+            masked = copying is not None and copying.masks is not None
+            mask = names.free(f"{MASKS}/{folder}", stem, ".png") if masked else ""
+            origin = "augmented" if copy else "original"
+            entry = _Entry(names.free(folder, stem, suffix), origin, split, label, source, mask)
             plan.entries.append(entry)
             plan.copies[image, copy] = entry
     for share in drawn:
@@ -151,7 +159,8 @@ class _Work:
         self.workers = runtime.options.workers or usable_cpus()
 
     def run(self, copying: Copying | None, wanted: Wanted | None) -> None:
-        total, done = len(self.plan.entries), len(self.folder.done)
+        self.masks = None if copying is None else copying.masks
+        total, done = len(self.plan.entries), sum(entry.file in self.folder.done for entry in self.plan.entries)
         with (
             ThreadPoolExecutor(self.workers, thread_name_prefix="write") as self.pool,
             self.display.progress("Writing images", total, "files", done=done) as self.bar,
@@ -164,11 +173,12 @@ class _Work:
             if wanted is not None:
                 for share, files in self.plan.shares:
                     self._generated(share, files, wanted)
-        header = ("image_path", *self.material.columns, "split", *_ABOUT)
+        header = ("image_path", *self.material.columns, "split", *_ABOUT, *(["mask"] if self.masks else []))
         self.folder.finish(header, self._rows())
 
     def _missing(self, images: Ints, copy: int) -> Ints:
-        wanted = [self.plan.copies[image, copy].file not in self.folder.done for image in images.tolist()]
+        entries = [self.plan.copies[image, copy] for image in images.tolist()]
+        wanted = [not {entry.file, entry.mask or entry.file} <= self.folder.done.keys() for entry in entries]
         return images[np.array(wanted, dtype=np.bool_)]
 
     def _copies(self, images: Ints, copying: Copying) -> None:
@@ -177,16 +187,19 @@ class _Work:
         if not any(len(self._missing(images, copy)) for copy in turns):
             return
         good, raw = self.material.read(images)
+        masks = None if self.masks is None else self.masks.read(good)
         for copy in turns:
             missing = self._missing(good, copy)
             if len(missing) == 0:
                 continue
             keys = copying.keys(missing, copy)
-            made, history = copying.made(raw[np.isin(good, missing)], keys)
+            rows = np.isin(good, missing)
+            made, history, moved = copying.made(raw[rows], keys, None if masks is None else masks[rows])
             about = [
                 {"operations": names_of(done), "parameters": parameters_of(done), "seed": key}
                 for done, key in zip(history, keys.tolist(), strict=True)
             ]
+            self._mask(missing, copy, moved)
             self._write([self.plan.copies[image, copy].file for image in missing.tolist()], made, about)
 
     def _originals(self) -> None:
@@ -195,12 +208,27 @@ class _Work:
             for start in range(0, len(images), 256):
                 part = images[start : start + 256].tolist()
                 files = [self.plan.copies[image, 0].file for image in part]
+                self._mask(images[start : start + 256], 0)
                 sizes = self.pool.map(self._copy, map(self.material.file, part), files)
                 self._note(files, list(sizes), [{}] * len(files))
             return
         for batch in self.material.batches(images):
             good, raw = self.material.read(batch)
+            self._mask(good, 0)
             self._write([self.plan.copies[image, 0].file for image in good.tolist()], raw, [{}] * len(good))
+
+    def _mask(self, images: Ints, copy: int, moved: Tensor | None = None) -> None:
+        """The masks of images as they are, or of a copy as they were moved ``(n, 1, H, W)``; where there are masks."""
+        masks = self.masks
+        if masks is None:
+            return
+
+        def save(place: int, image: int) -> dict[str, Any]:
+            file = self.plan.copies[image, copy].mask
+            values = masks.values(image) if moved is None else moved[place, 0]
+            return {"file": file, "bytes": self.folder.write(file, masks.encoded(image, values))}
+
+        self.folder.note(self.pool.map(save, range(len(images)), images.tolist()))
 
     def _copy(self, source: Path, file: str) -> int:
         target = self.folder.path / file
@@ -236,7 +264,8 @@ class _Work:
             if row is not None:
                 about = (str(row.get(key, "")) for key in _ABOUT[2:])
                 label = row.get("label", entry.label)
-                yield (entry.file, *label, entry.split, entry.origin, csv_text(entry.source), *about)
+                mask = [entry.mask] if entry.mask else []
+                yield (entry.file, *label, entry.split, entry.origin, csv_text(entry.source), *about, *mask)
 
 
 def _counts(manifest: Path) -> dict[str, Any]:

@@ -38,7 +38,9 @@ def preview(material: Material, copying: Copying) -> Figure:
         good, raw = material.read(np.array([image]))
         if len(good) == 0:
             continue
-        copies = [copying.made(raw, copying.keys(good, copy))[0] for copy in range(1, min(copying.copies, 7) + 1)]
+        masks = None if copying.masks is None else copying.masks.read(good)
+        turns = range(1, min(copying.copies, 7) + 1)
+        copies = [copying.made(raw, copying.keys(good, copy), masks)[0] for copy in turns]
         rows.append(to_pixels(_padded(torch.cat([raw, *copies]))))
         titles.append(plots.short(", ".join(filter(None, material.label(image))), 16))
     columns = ["image", *(f"copy {copy}" for copy in range(1, min(copying.copies, 7) + 1))]
