@@ -66,7 +66,11 @@ def images(size: tuple[int, int], channels: int) -> tuple[Tensor, Tensor]:
 
 
 def played(loss: Any, condition: Any, size: tuple[int, int], net: Any, channels: int) -> Mapping[str, Tensor]:
-    """300 steps with the combination's settings; means of the last ones' figures, and what else is to be known."""
+    """300 steps with the combination's settings; means of the last ones' figures, and what else is to be known.
+
+    Where a discriminator that can be certain is updated several times for each update of the generator, 300 of these: in
+    the sixty of 300 steps the generator has not caught up with it.
+    """
     runtime = Runtime(RuntimeOptions(threads=1))
     pixels, labels = images(size, channels)
     chosen: dict[str, Any] = {"loss": loss, "net": net, "width": 4, "latent": 8, "batch_size": BATCH}
@@ -82,7 +86,7 @@ def played(loss: Any, condition: Any, size: tuple[int, int], net: Any, channels:
     before = [each.detach().clone() for each in gan.generator.parameters()]
     order = torch.Generator().manual_seed(1)
     seen: list[Mapping[str, Tensor]] = []
-    for _ in range(STEPS):
+    for _ in range(STEPS * gan.recipe.n_dis if loss in SATURATING else STEPS):
         chosen_ones = torch.randperm(IMAGES, generator=order)[:BATCH]
         seen.append(game.step(Batch(pixels[chosen_ones], labels[chosen_ones], chosen_ones)))
     figures = {name: torch.stack([each[name] for each in seen[-LAST:]]).mean() for name in seen[0]}
