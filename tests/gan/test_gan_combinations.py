@@ -68,8 +68,8 @@ def images(size: tuple[int, int], channels: int) -> tuple[Tensor, Tensor]:
 def played(loss: Any, condition: Any, size: tuple[int, int], net: Any, channels: int) -> Mapping[str, Tensor]:
     """300 steps with the combination's settings; means of the last ones' figures, and what else is to be known.
 
-    Where a discriminator that can be certain is updated several times for each update of the generator, 300 of these: in
-    the sixty of 300 steps the generator has not caught up with it.
+    Where a discriminator that can be certain is updated several times for each update of the generator, 300 of these:
+    in the sixty of 300 steps the generator has not caught up with it.
     """
     runtime = Runtime(RuntimeOptions(threads=1))
     pixels, labels = images(size, channels)
