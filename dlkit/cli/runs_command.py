@@ -35,7 +35,10 @@ def runs(ctx: click.Context, runs: str, quiet: bool, as_json: bool) -> None:
     rows = [_row(Run(path)) for path in list_runs(user_path(runs))]
     if not rows:
         display.info(f"There are no runs under {runs!r}.")
-    display.runs_table(rows)
+    display.runs_table([{key: value for key, value in row.items() if key != "reason"} for row in rows])
+    for row in rows:
+        if "reason" in row:
+            display.warn(f"{row['run']} is unreadable: {row['reason']}")
     display.result(rows)
 
 
@@ -87,7 +90,7 @@ def remove(group: dict[str, Any], names: tuple[str, ...], yes: bool, runs: str |
 
 
 def _row(run: Run) -> dict[str, Any]:
-    """A line of the list; a run that cannot be read is listed with the reason."""
+    """A line of the list; one that cannot be read has a ``reason``."""
     row: dict[str, Any] = {"run": run.name, "technique": run.path.parent.name}
     try:
         status, rows = run.status, run.metrics()
@@ -99,7 +102,7 @@ def _row(run: Run) -> dict[str, Any]:
         row["epochs"] = rows[-1]["epoch"] if rows else 0
         row["figure"] = run.load_evaluation() or ""
     except (DlkitError, KeyError) as error:
-        row["status"] = f"unreadable: {str(error).splitlines()[0]}"
+        row |= {"status": "unreadable", "reason": str(error).splitlines()[0]}
     return row
 
 

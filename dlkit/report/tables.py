@@ -59,7 +59,8 @@ def table(rows: Sequence[Mapping[str, object]], title: str = "") -> Table:
     columns = [key for key in dict.fromkeys(key for row in rows for key in row) if any(_cell(row, key) for row in rows)]
     for key in columns:
         numeric = all(isinstance(row.get(key), Real) for row in rows if _cell(row, key))
-        table.add_column(clean(key), justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
+        whole = numeric or key == "status"  # a word that people look for
+        table.add_column(clean(key), justify="right" if numeric else "left", overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*(_cell(row, key) for key in columns))
     return table

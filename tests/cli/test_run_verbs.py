@@ -155,9 +155,10 @@ def test_runs_tells_killed_from_training_and_lists_what_cannot_be_read(copies: P
     (copies / "autoencoder" / "other-001" / "status.json").write_text("{")
     with run.locked():
         assert main(["runs", "--runs", str(copies), "--json"]) == 0
-        states = {row["run"]: row["status"] for row in document(capsys)}
-    assert states["shapes-001"] == "training"
-    assert states["other-001"].startswith("unreadable: Cannot read")
+        rows = {row["run"]: row for row in document(capsys)}
+    assert rows["shapes-001"]["status"] == "training"
+    assert rows["other-001"]["status"] == "unreadable"
+    assert rows["other-001"]["reason"].startswith("Cannot read")
     assert main(["runs", "--runs", str(copies), "--json"]) == 0
     assert {row["run"]: row["status"] for row in document(capsys)}["shapes-001"] == "stopped"
     (run.path / "metrics.jsonl").write_text("[]\n")

@@ -83,9 +83,10 @@ def test_a_giant_among_runs(run: Path, name: str, capsys: pytest.CaptureFixture[
     with (run / name).open("wb") as file:
         file.truncate(1 << 40)
     assert main(["runs", "--runs", str(run.parents[1])]) == 0
-    listed = capsys.readouterr().out
+    listed, told = capsys.readouterr()
     assert "unreadable" in listed
     assert "finished" in listed
+    assert name in told
     assert main(["report", str(run)]) == 3
     assert name in capsys.readouterr().err
 
