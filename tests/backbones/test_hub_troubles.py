@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import huggingface_hub.constants as hub_constants
@@ -104,6 +105,15 @@ def test_hosts_that_do_not_exist_refuse_or_are_silent_cost_seconds(monkeypatch: 
         assert time.monotonic() - started < 8
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """Python takes no notice of SIGINT where a shell started it in the background, without job control."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_ctrl_c_leaves_nothing_of_a_download(hub: Hub, network: torch.nn.Module) -> None:
     hub.files[f"{REPOSITORY}/model.safetensors"] = save(network.state_dict())
     hub.drips = True
