@@ -18,6 +18,13 @@ def _denormals() -> Iterator[None]:
         sys.modules["torch"].set_flush_denormal(False)
 
 
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """The same weights whatever ran before: a network that a test makes without a seed draws from torch's generator."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
 def shapes(count: int = 96, *, side: int = 8, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Images ``(N, H, W)`` uint8 of three classes (bars down, bars across, squares) and their labels."""
     random = np.random.default_rng(seed)

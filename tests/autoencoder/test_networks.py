@@ -50,8 +50,8 @@ def test_any_image_size_comes_back(net: dict[str, Any], shape: tuple[int, int, i
         reconstruction, code = technique.inference_module().train(mode)(images)
         assert reconstruction.shape == images.shape
         assert code.shape == (3, 4)
-    assert reconstruction.min() > 0
-    assert reconstruction.max() < 1
+    assert reconstruction.min() >= 0
+    assert reconstruction.max() <= 1  # itself too: in float32 the sigmoid of 17 is 1
     assert torch.equal(technique.reconstruct(images), reconstruction)
     assert torch.equal(technique.encode(images), code)
     assert list(technique.outputs()) == ["reconstruction", "code"]
