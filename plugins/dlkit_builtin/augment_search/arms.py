@@ -15,6 +15,9 @@ NONE = ""
 """The policy that changes nothing."""
 COMPARED = {"none": NONE, "usual": "flip crop", "trivial": "trivial"}
 """Name → policy: what is compared with the one that is found, in the search and after it."""
+FOUND = "found"
+"""The name of the policy that was found, where it is none of those that it is compared with."""
+WORDS = {"none": "no augmentation", "usual": "the usual: flip crop", "trivial": "TrivialAugment", FOUND: "found"}
 TOGETHER, AND = "together", " + "
 """The family of several augmenters, and what is between their names."""
 STRENGTHS = (0.25, 0.5, 1.0)

@@ -11,13 +11,13 @@ from dlkit.baselines import wilson_interval
 from dlkit.metrics import Metric, Metrics, Row, Table
 from dlkit.repeats import mean_and_t_interval
 from dlkit.supervised.metrics import supervised_metrics, supervised_tables
-from dlkit_builtin.augment_search.arms import COMPARED
+from dlkit_builtin.augment_search.arms import COMPARED, FOUND, WORDS
 from dlkit_builtin.augment_search.learner import predictions, right
-from dlkit_builtin.augment_search.technique import FOUND, WORDS, AugmentSearch
 
 if TYPE_CHECKING:
     from dlkit.data import ImageData
     from dlkit.runtime import Runtime
+    from dlkit_builtin.augment_search.technique import AugmentSearch
 
 
 def evaluate(technique: AugmentSearch, data: ImageData, runtime: Runtime) -> Metrics:

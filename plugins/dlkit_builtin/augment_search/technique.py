@@ -21,7 +21,7 @@ from dlkit.data.spec import DataSpec
 from dlkit.errors import UsageError
 from dlkit.metrics import Metrics, Row
 from dlkit.technique import OutputKind, PhasePlan, State, Technique
-from dlkit_builtin.augment_search.arms import COMPARED, NONE
+from dlkit_builtin.augment_search.arms import COMPARED, FOUND, NONE, WORDS
 from dlkit_builtin.augment_search.learner import Learner, restored, seeded
 from dlkit_builtin.augment_search.options import AugmentSearchOptions
 from dlkit_builtin.augment_search.search import begin
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from dlkit.run import Run
     from dlkit.runtime import Runtime
 
-FOUND = "found"
-"""The name of the policy that was found, where it is none of those that it is compared with."""
-WORDS = {"none": "no augmentation", "usual": "the usual: flip crop", "trivial": "TrivialAugment", FOUND: "found"}
 TRIALS, FOLDER = "search.json", "compared"
 """In the run's directory: what was tried; checkpoints of the trainings that are compared, while they go on."""
 

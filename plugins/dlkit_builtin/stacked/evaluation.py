@@ -15,7 +15,7 @@ from dlkit.metrics import Metric, Metrics, Row, Table
 from dlkit.runtime import count_parameters
 from dlkit.supervised.metrics import Costs, supervised_metrics, supervised_tables
 from dlkit.supervised.objective import Inference, labelled
-from dlkit_builtin.stacked.technique import random_network
+from dlkit_builtin.stacked.network import random_network
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
+import torch
 from torch import Tensor, nn
 
 from dlkit.data.spec import DataSpec
-from dlkit.layers import after
+from dlkit.layers import after, initialise
 from dlkit.runtime import Normalize
 from dlkit.supervised.objective import Objective
 from dlkit_builtin.stacked.options import StackedOptions
+
+if TYPE_CHECKING:
+    from dlkit.runtime import Runtime
 
 
 class Network(nn.Module):
@@ -62,3 +66,12 @@ class Network(nn.Module):
 def weights_of(layer: nn.Sequential) -> nn.Linear:
     """W and b of a hidden layer."""
     return cast(nn.Linear, layer[0])
+
+
+def random_network(options: StackedOptions, spec: DataSpec, runtime: Runtime) -> Network:
+    """A network as training begins with, of other draws, in eval mode on the runtime's device."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(runtime.derive("random layers"))
+        network = Network(options, spec)
+        initialise(network, options.init)
+    return runtime.prepare(network).eval()

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Self
 
-import torch
 from torch import Tensor, nn
 
 from dlkit.data.spec import DataSpec
@@ -151,12 +150,3 @@ class Stacked:
         technique.seconds = state.plain["seconds"]
         technique.network.eval()
         return technique
-
-
-def random_network(options: StackedOptions, spec: DataSpec, runtime: Runtime) -> Network:
-    """A network as training begins with, of other draws, in eval mode on the runtime's device."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(runtime.derive("random layers"))
-        network = Network(options, spec)
-        initialise(network, options.init)
-    return runtime.prepare(network).eval()
