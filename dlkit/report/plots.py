@@ -41,7 +41,7 @@ def image_grid(
     Args:
         rows: each ``(n, C, H, W)``, pixels in [0, 1] (clipped), C = 1 or 3; rows may differ in n.
         row_titles: one for each row, may be empty texts.
-        column_titles: one for each column.
+        column_titles: one for each column, of one or several lines.
         cell: height of an image in inches.
     """
     columns = max((len(row) for row in rows), default=0)
@@ -53,9 +53,8 @@ def image_grid(
             mosaic.show(row, column, image)
         mosaic.ax.text(-0.12, mosaic.top(row) + 0.5, plain(title), ha="right", va="center")
     for column, title in enumerate(column_titles or ()):
-        mosaic.ax.text(
-            mosaic.left(column) + mosaic.width / 2, -0.06, plain(title), fontsize=8, ha="center", va="bottom"
-        )
+        lines = "\n".join(map(plain, title.split("\n")))
+        mosaic.ax.text(mosaic.left(column) + mosaic.width / 2, -0.06, lines, fontsize=8, ha="center", va="bottom")
     return mosaic.finish()
 
 

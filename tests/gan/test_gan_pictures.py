@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from dlkit_builtin.gan.cgan import Cgan
+from dlkit_builtin.gan.conditions import KEPT, Conditions
 from dlkit_builtin.gan.course import course
 from dlkit_builtin.gan.options import CganOptions, GanOptions
-from dlkit_builtin.gan.pictures import pictures
+from dlkit_builtin.gan.pictures import columns_told, pictures, rows_told
 from dlkit_builtin.gan.snapshots import write_over_time
 from PIL import Image, ImageSequence
 
 import dlkit
 from dlkit.cli.main import main
+from dlkit.data.spec import DataSpec
 
 
 def test_a_frame_for_each_moment(tmp_path: Path) -> None:
@@ -61,3 +64,42 @@ def test_the_pictures_of_a_run(name: str, shapes_npz: Path, tmp_path: Path, monk
     with Image.open(run.path / "samples" / "over-time.gif") as gif:
         assert gif.n_frames == 3
     assert isinstance(run.settings.options, CganOptions if name == "cgan" else GanOptions)
+    texts = {each.name: [text.get_text() for text in each.figure.axes[0].texts] for each in shown if each.figure.axes}
+    epochs = [f"epoch {epoch}" for epoch in (1, 2, 3)]
+    if name == "gan":
+        assert (texts["over-time"], texts["walk"]) == (epochs, [""] * 4)
+    else:  # three classes, again and again
+        names = ["down", "across", "square"]
+        assert texts["over-time"] == [*epochs, *(names[place % 3] for place in range(16))]
+        assert texts["walk"] == [*names, "down"]
+
+
+@pytest.mark.parametrize(
+    ("target", "labels", "titles", "row"),
+    [
+        ("classes", [2, 0], ["two of man…", "nought"], "two of many words"),
+        ("multi-label", [[1, 0, 1], [0, 0, 0]], ["nought\ntwo of man…", "none"], "nought, two of many words"),
+        ("number", [[1.5, 0, 2000], [0, 0, 0]],
+         ["nought 1.5\none 0\ntwo of man…", "nought 0\none 0\ntwo of man…"], "nought 1.5, one 0, two of m…"),
+    ],
+)  # fmt: skip
+def test_what_examples_are_told(
+    target: Any, labels: list[Any], titles: list[str], row: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = DataSpec(source="", name="", channels=1, height=8, width=8, target=target,
+                    classes=("nought", "one", "two of many words"))  # fmt: skip
+    technique = Cgan(CganOptions(net="mlp", width=4, latent=2), spec)
+    monkeypatch.setattr(technique.conditions, "examples", lambda count: torch.tensor(labels)[:count])
+    assert columns_told(technique, 2) == titles
+    assert rows_told(technique, 1) == [row]
+
+
+def test_examples_are_spread_however_few() -> None:
+    """Sorted by a number, as data often is, sixteen of the images shown have numbers from all over."""
+    spec = DataSpec(source="", name="", channels=1, height=8, width=8, target="number", classes=("size",))
+    conditions = Conditions(spec)
+    conditions.kept = torch.arange(KEPT)[:, None] / KEPT
+    few, all_of_them = conditions.examples(16)[:, 0], conditions.examples(KEPT)[:, 0]
+    assert torch.equal(few, all_of_them[:16])
+    assert len(set(all_of_them.tolist())) == KEPT
+    assert float(few.sort().values.diff().max()) < 2 / 16

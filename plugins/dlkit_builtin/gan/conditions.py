@@ -30,6 +30,9 @@ conditions are drawn."""
 
 SHOWN = 10
 """Classes that examples are of."""
+_STRIDE = 633
+"""The golden ratio's share of KEPT, made odd: however few multiples of it are taken, they lie spread, and none is met
+twice before all have been."""
 
 
 class Conditions(nn.Module):
@@ -76,10 +79,12 @@ class Conditions(nn.Module):
         return self.kept[places.to(self.kept.device)]
 
     def examples(self, count: int) -> Tensor:
-        """The first ten classes again and again; of other labels, what training images have, spread over all."""
-        if self.target == "classes":
-            return torch.arange(count, device=self.mean.device) % min(self.size, SHOWN)
-        return self.kept[torch.arange(count, device=self.mean.device) * KEPT // count % KEPT]
+        """The first ten classes again and again; of other labels, what training images have, spread over all.
+
+        Fewer examples are the first ones of more.
+        """
+        places = torch.arange(count, device=self.mean.device)
+        return places % min(self.size, SHOWN) if self.target == "classes" else self.kept[places * _STRIDE % KEPT]
 
     def recognition(self, answers: Tensor, given: Tensor) -> Tensor:
         """How wrong a network's answers ``(B, K)`` about vectors ``(B, K)`` are: cross-entropy, or squared error."""
