@@ -20,16 +20,15 @@ def brightness(scenes: Scenes, _draws: Draws, *, change: Tensor) -> Scenes:
 
 def contrast(scenes: Scenes, _draws: Draws, *, change: Tensor) -> Scenes:
     """Distances to the image's mean luma times 1 + ``change`` ``(B,)``."""
-    images = scenes.images
-    mean = luma(images).mean((1, 2, 3), keepdim=True)
-    factor = each(1 + change)
+    images, factor = scenes.images, each(1 + change)
+    mean = luma(images.mean((2, 3), keepdim=True))
     return scenes.with_images((images * factor).add_(mean * (1 - factor)).clamp_(0, 1))
 
 
 def saturation(scenes: Scenes, _draws: Draws, *, change: Tensor) -> Scenes:
     """Distances to the pixel's luma times 1 + ``change`` ``(B,)``."""
-    images, factor = scenes.images, each(1 + change)
-    return scenes.with_images((images * factor).add_(luma(images).mul_(1 - factor)).clamp_(0, 1))
+    images = scenes.images
+    return scenes.with_images(luma(images).lerp(images, each(1 + change)).clamp_(0, 1))
 
 
 def hue(scenes: Scenes, _draws: Draws, *, turn: Tensor) -> Scenes:

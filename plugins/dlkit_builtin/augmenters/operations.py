@@ -118,14 +118,14 @@ def perform(
     scenes: Scenes, draws: Draws, choice: Choice, operations: Sequence[Operation], history: History | None
 ) -> Scenes:
     """The images, each changed by its operation; images with the same one go through it together."""
-    parts, known = [], augmenters()
+    parts, known, own = [], augmenters(), draws.fork("operation")
     for place in sorted(set(choice.operations.tolist())):
         if place < 0 or not operations[place].augmenter:
             continue
         rows, operation = (choice.operations == place).nonzero()[:, 0], operations[place]
         values = operation.values(choice.magnitudes[rows], choice.signs[rows], scenes.size)
         card, some = known[operation.augmenter], history and history.at(rows)
-        parts.append((rows, operate(card, scenes.at(rows), draws.at(rows).fork(place), values, some)))
+        parts.append((rows, operate(card, scenes.at(rows), own.at(rows), values, some)))
     return scenes.put_all(parts)
 
 
