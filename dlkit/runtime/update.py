@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from dlkit.errors import TrainingError
+from dlkit.errors import PluginError, TrainingError
 from dlkit.runtime.processes import Processes
 from dlkit.shortage import MEMORY_ADVICE, out_of_memory
 
@@ -124,12 +124,10 @@ class Updater:
         else:
             with self.autocast():
                 result = loss_fn(*tensors)
-        if isinstance(result, Tensor):
-            (result if weight is None else result * weight).backward()  # type: ignore[no-untyped-call]
-            return {"loss": result.detach()}
-        loss = result["loss"]
+        loss = _loss_among(result)
         (loss if weight is None else loss * weight).backward()  # type: ignore[no-untyped-call]
-        return {name: value.detach() for name, value in result.items()}
+        figures = {"loss": loss} if isinstance(result, Tensor) else result
+        return {name: value.detach() for name, value in figures.items()}
 
     def _micro_size(self, count: int) -> int:
         asked = -(-count // self.accumulate)
@@ -158,6 +156,28 @@ class Updater:
                 "which gives the same result more slowly."
             )
         self.limit = size // 2
+
+
+def _loss_among(result: object) -> Tensor:
+    """The loss in what a loss function gave.
+
+    Raises:
+        PluginError: there is none, or nothing can be learned from it.
+    """
+    loss = result.get("loss") if isinstance(result, Mapping) else result
+    if not isinstance(loss, Tensor):
+        given = f"a dict of {', '.join(map(str, result)) or 'nothing'}" if isinstance(result, Mapping) else repr(result)
+        raise PluginError(f"The loss function gave {given}; expected a scalar tensor, or a dict with one as 'loss'.")
+    if loss.numel() != 1:
+        raise PluginError(
+            f"The loss is of shape {tuple(loss.shape)}; expected a scalar.", "A loss is a mean over samples: .mean()."
+        )
+    if not loss.requires_grad:
+        raise PluginError(
+            "The loss depends on no parameter, so that nothing can be learned from it.",
+            "Compute it from what the network gives, with neither detach() nor no_grad() on the way.",
+        )
+    return loss
 
 
 def _parameters(optimizer: Optimizer) -> list[Tensor]:

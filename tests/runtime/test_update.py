@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dlkit.errors import TrainingError
+from dlkit.errors import PluginError, TrainingError
 from dlkit.options import RuntimeOptions
 from dlkit.runtime import Runtime
 
@@ -179,3 +179,18 @@ def test_bf16_computes_under_autocast() -> None:
         assert not torch.is_grad_enabled()
     assert seen == [torch.bfloat16] * 2
     assert net.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("loss", "complaint"),
+    [
+        (lambda out: out.square(), r"shape \(11, 2\); expected a scalar"),
+        (lambda out: out.detach().mean(), "depends on no parameter"),
+        (lambda out: {"error": out.mean()}, "gave a dict of error; expected a scalar tensor"),
+        (lambda out: out.mean().item(), "expected a scalar tensor, or a dict with one as 'loss'"),
+    ],
+)
+def test_a_loss_that_teaches_nothing_is_named(loss: Callable[[Tensor], object], complaint: str) -> None:
+    runtime, net, optimizer, x, _ = setting()
+    with pytest.raises(PluginError, match=complaint):
+        runtime.update(optimizer, lambda images: loss(net(images)), x)
