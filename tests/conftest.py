@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import dlkit  # noqa: F401 - before any test imports ONNX Runtime: without telemetry
+
 
 @pytest.fixture(autouse=True)
 def _denormals() -> Iterator[None]:

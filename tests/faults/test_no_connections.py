@@ -72,3 +72,16 @@ def test_nothing_is_asked_of_the_network(commands: tuple[str, ...], tmp_path: Pa
     assert asked == []
     assert codes.pop() is True  # it sees what is asked
     assert dict(zip(commands, codes, strict=True)) == dict.fromkeys(commands, 0)
+
+
+def test_onnx_runtime_does_not_report_to_its_makers(tmp_path: Path) -> None:
+    """It does so in C++, where no audit event is heard; from a queue and a number of the machine that it keeps here."""
+    switches = {"ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY", "CI", "GITHUB_ACTIONS", "TF_BUILD"}
+    environment = {name: value for name, value in os.environ.items() if name not in switches}
+    environment |= dict.fromkeys(("HOME", "TMPDIR"), str(tmp_path))
+    code = "import dlkit, onnxruntime; from huggingface_hub import constants; print(constants.HF_HUB_DISABLE_TELEMETRY)"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], env=environment, check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "True\n"
+    assert not list(tmp_path.iterdir())
