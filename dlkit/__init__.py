@@ -14,8 +14,8 @@ from dlkit.lazy import loader
 if TYPE_CHECKING:
     from dlkit.api import Model, load, train
 
-# No telemetry, of libraries either. From 1.29 on, ONNX Runtime's official builds number the machine and tell Microsoft of
-# the models that they load, unless this is set before the first import; Hugging Face's library tells of what is installed.
+# No telemetry, of libraries either. From 1.29 on, ONNX Runtime's official builds number the machine and tell Microsoft
+# which models they load, unless this is set before the first import; Hugging Face's library tells what is installed.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
