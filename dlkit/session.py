@@ -33,6 +33,7 @@ from dlkit.run.changes import changed
 from dlkit.run.environment import describe_environment
 from dlkit.runtime import Runtime
 from dlkit.runtime.processes import Processes, join
+from dlkit.runtime.room import free_room
 from dlkit.runtime.signals import interruptible, unmasked
 from dlkit.technique import Advises
 
@@ -170,12 +171,13 @@ def build_technique(settings: Settings, spec: DataSpec, runtime: Runtime) -> Tec
     """A technique before training; its weights depend on the seed and nothing else.
 
     Raises:
-        UsageError: there is no such optimizer, which should be told before a run begins.
+        UsageError: there is no such optimizer, or not the memory for the weights; told before a run begins.
     """
     if isinstance(settings.options, TrainOptions):
         runtime.optimizer([nn.Parameter(torch.zeros(2, 2))], settings.options)
     torch.manual_seed(runtime.seed)
-    return settings.card.load()(settings.options, spec)
+    with free_room():
+        return settings.card.load()(settings.options, spec)
 
 
 def evaluate(run: Run, display: Display, *, data: str | None = None, runtime: Runtime | None = None) -> Metrics:

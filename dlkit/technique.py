@@ -119,12 +119,13 @@ class Technique(Protocol[OptionsT]):
         ...
 
     def state(self) -> State:
-        """All that was learned."""
+        """All that the model needs: what it was given (a backbone's weights, say) with what it learned."""
         ...
 
     @classmethod
     def load(cls, state: State, options: OptionsT, spec: DataSpec) -> Self:
-        """The inverse of :meth:`state`."""
+        """The inverse of :meth:`state`. Tensors may take eight times the state's bytes on the way and 1 GiB more:
+        ``options`` and ``spec`` may be a stranger's, and what they ask for beyond that is refused."""
         ...
 
 

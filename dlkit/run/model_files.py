@@ -10,12 +10,19 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from dlkit.data.memory import available_memory
 from dlkit.errors import DataError
 from dlkit.files import read_json, write_json
+from dlkit.run.directory import CONFIG
 from dlkit.runtime.checkpoint import write_tensors
+from dlkit.runtime.room import Room
 from dlkit.technique import State
 
 TENSORS, PLAIN = "model.safetensors", "model.json"
+
+_TIMES, _SPARE = 8, 1 << 30
+"""What building networks may take: so many times the model's bytes (as they come, as a draft, drawn at random and
+orthogonalised…), and so much for what no model keeps."""
 
 
 def save_state(directory: Path, state: State, origin: Mapping[str, str]) -> None:
@@ -43,6 +50,20 @@ def load_state(directory: Path) -> State:
         return State(load_file(directory / TENSORS), plain["state"])
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise unreadable(directory, error) from error
+
+
+def room_for_model(directory: Path) -> Room:
+    """In which the networks of a model are built: a config, which may come from anyone, asks for any size."""
+    held, free = (directory / TENSORS).stat().st_size, available_memory()
+    most = _TIMES * held + _SPARE
+
+    def refusal(wanted: int) -> DataError:
+        asks = f"{str(directory / CONFIG)!r} asks for networks of {wanted / 2**30:.1f} GiB or more"
+        if wanted > most:
+            return DataError(f"{asks}, but {TENSORS} beside it has {held / 2**20:,.1f} MiB: one is not the other's.")
+        return DataError(f"{asks}; {free / 2**30:.1f} GiB of memory are free.", "Close other programs.")
+
+    return Room(min(most, free), refusal)
 
 
 def unreadable(directory: Path, error: Exception) -> DataError:

@@ -254,14 +254,15 @@ class Run:
         """The trained technique, on the CPU.
 
         Raises:
-            DataError: the run has no model yet, or its files are broken.
+            DataError: the run has no model yet, its files are broken, or its config asks for far more than they hold.
         """
-        from dlkit.run.model_files import load_state, unreadable
+        from dlkit.run.model_files import load_state, room_for_model, unreadable
 
         settings, state = self.settings, load_state(self.path)
         implementation = settings.card.load()
         try:
-            return implementation.load(state, settings.options, self.spec)
+            with room_for_model(self.path):
+                return implementation.load(state, settings.options, self.spec)
         except (RuntimeError, KeyError, TypeError, ValueError) as error:  # tensors of other names or shapes
             raise unreadable(self.path, error) from error
 

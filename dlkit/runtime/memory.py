@@ -1,16 +1,23 @@
-"""How much memory training is going to take, without training: for ``--dry-run``."""
+"""How much memory training is going to take, without training: for ``--dry-run``, and to refuse what cannot fit."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
+from torch.optim import Optimizer
 
+from dlkit.data.memory import available_memory
+from dlkit.errors import TrainingError
 from dlkit.options import TrainOptions
+
+_SMALL = 64 << 20
+"""Bytes of weights that are trained without a look at the memory."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,30 @@ def estimate_memory(
     )
 
 
+def foresee(optimizer: Optimizer, options: TrainOptions) -> None:
+    """Refuse a training whose gradients and moments will not fit into the machine's memory: without swap the system
+    would kill it at the first step, without a word. Other devices say so themselves.
+
+    Args:
+        optimizer: it has not made a step.
+        options: that it was made by.
+
+    Raises:
+        TrainingError: with what is needed and what there is.
+    """
+    trained = [each for group in optimizer.param_groups for each in group["params"] if each.requires_grad]
+    size = sum(each.nbytes for each in trained if each.device.type == "cpu")
+    if size <= _SMALL:
+        return
+    needed, free = size * (1 + _state_per_parameter(options)), available_memory()
+    if needed > free:
+        raise TrainingError(
+            f"Training {size // 4:,} weights takes {needed / 2**20:,.1f} MiB for gradients and the optimizer's state; "
+            f"{free / 2**20:,.1f} MiB of memory are free.",
+            "Make the network smaller (fewer or narrower layers, smaller images); --dry-run tells what it takes.",
+        )
+
+
 def _state_per_parameter(options: TrainOptions) -> float:
     """Bytes of optimizer state per byte of parameter."""
     from dlkit.runtime.optimizers import make_optimizer
@@ -81,7 +112,8 @@ def _state_per_parameter(options: TrainOptions) -> float:
 
 def _activations(module: nn.Module, shape: tuple[int, ...]) -> int | None:
     """Bytes that autograd saves in a forward pass, parameters not counted."""
-    shadow = copy.deepcopy(module).to("meta")
+    weights: dict[int, Any] = {id(p): nn.Parameter(p.to("meta"), p.requires_grad) for p in module.parameters()}
+    shadow = copy.deepcopy(module, weights | {id(buffer): buffer.to("meta") for buffer in module.buffers()}).to("meta")
     own = {tensor.untyped_storage()._cdata for tensor in [*shadow.parameters(), *shadow.buffers()]}
     images = torch.empty(shape, device="meta")
     saved: dict[int, Tensor] = {}  # keeps them alive, so that addresses stay unique

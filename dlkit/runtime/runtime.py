@@ -17,6 +17,7 @@ from dlkit.options import RuntimeOptions, TrainOptions
 from dlkit.runtime.batches import Batch, Feed, cut
 from dlkit.runtime.device import available_threads, configure, own_threads, resolve_device, resolve_precision
 from dlkit.runtime.fit import Fit
+from dlkit.runtime.memory import foresee
 from dlkit.runtime.optimizers import Parameters, make_optimizer
 from dlkit.runtime.phase import FitResult, RunLike
 from dlkit.runtime.processes import Processes
@@ -152,8 +153,11 @@ class Runtime:
 
         Raises:
             UsageError: an unknown name, or parameters that it refuses.
+            TrainingError: memory will not suffice for gradients and the optimizer's state.
         """
-        return make_optimizer(parameters, options, overrides)
+        optimizer = make_optimizer(parameters, options, overrides)
+        foresee(optimizer, options)
+        return optimizer
 
     def update(self, optimizer: Optimizer, loss_fn: LossFunction, *tensors: Tensor | None) -> dict[str, Tensor]:
         """One update: gradients set to zero, forward, backward, clipping, step.
