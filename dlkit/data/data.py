@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dlkit.data.listing import Images, Ints
+from dlkit.data.memory import check_batch
 from dlkit.data.spec import DataSpec
 from dlkit.errors import DataError
 
@@ -85,9 +86,10 @@ class Streamed:
         """Read some, or all.
 
         Raises:
-            DataError: a file that could be read before training cannot be read any more.
+            DataError: a file that could be read before training cannot be read any more; too many for memory.
         """
         wanted = self._indices if indices is None else self._indices[indices.numpy()]
+        check_batch(self._spec, len(wanted))
         out = np.empty((len(wanted), *self._spec.shape), dtype=self._spec.pixel_type)
         for position, reason in self._images.read(wanted, self._spec, out).items():
             names = self._images.names

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from dlkit.data.spec import DataSpec, TargetKind
 from dlkit.data.text import natural
 from dlkit.display import Display
+from dlkit.errors import DataError
+from dlkit.options.values import MOST_SIDE
 
 SPLITS = ("train", "val", "test")
 ORIGINS = ("original", "augmented", "generated")
@@ -19,6 +21,7 @@ ORIGINS = ("original", "augmented", "generated")
 UNASSIGNED = -1
 """Split number of an image for which the source names no split."""
 UNLABELLED = -1
+_MIXED_SIZE = 64
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -39,6 +42,22 @@ class Survey:
     sizes: Ints
     grey: bool
     deep: bool
+
+    def size(self) -> tuple[int, int]:
+        """Height and width that the images are best brought to: their own, where they agree.
+
+        Raises:
+            DataError: these are beyond what a run can tell of.
+        """
+        sizes = np.unique(self.sizes[self.sizes[:, 0] > 0], axis=0)
+        if len(sizes) != 1:
+            return _MIXED_SIZE, _MIXED_SIZE
+        height, width = map(int, sizes[0])
+        if max(height, width) > MOST_SIDE:
+            raise DataError(
+                f"The images are {height} × {width}; a side may have at most {MOST_SIDE}.", "Choose an --image-size."
+            )
+        return height, width
 
 
 class Images(Protocol):

@@ -27,8 +27,6 @@ from dlkit.display import Display
 from dlkit.errors import DataError
 from dlkit.options.core import DataOptions
 
-_MIXED_SIZE = 64
-
 
 def load_data(
     options: DataOptions,
@@ -167,7 +165,8 @@ def _spec(listing: Listing, survey: Survey, options: DataOptions, like: DataSpec
     """All but what is counted: ``like``'s form, or the options', or what the images have."""
     if like is not None:
         return replace(like, source=source, name=listing.name, target=listing.target, classes=listing.classes)
-    height, width = _size(survey, options)
+    asked = options.image_size
+    height, width = survey.size() if asked is None else (asked.height, asked.width)
     channels = int(options.channels) if options.channels != "auto" else 1 if survey.grey else 3
     return DataSpec(
         source=source,
@@ -189,13 +188,6 @@ def _formed(listing: Listing, survey: Survey, options: DataOptions, form: ImageF
         spec = replace(spec, height=form.height, width=form.width)
     channels = form.channels if options.channels == "auto" else spec.channels
     return replace(spec, channels=channels, crop=form.crop, interpolation=form.interpolation)
-
-
-def _size(survey: Survey, options: DataOptions) -> tuple[int, int]:
-    if options.image_size is not None:
-        return options.image_size.height, options.image_size.width
-    sizes = np.unique(survey.sizes[survey.sizes[:, 0] > 0], axis=0)
-    return (int(sizes[0, 0]), int(sizes[0, 1])) if len(sizes) == 1 else (_MIXED_SIZE, _MIXED_SIZE)
 
 
 def _refuse_bad(bad: list[BadImage], options: DataOptions) -> None:

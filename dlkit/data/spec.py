@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+from dlkit.options.values import MOST_SIDE
+
 NormalizeMode = Literal["none", "channel", "mean-image", "standardize"]
 ResizeMode = Literal["crop", "pad", "stretch"]
 PixelType = Literal["uint8", "float32"]
@@ -19,9 +21,6 @@ LABEL_SAYS: Mapping[TargetKind, str] = {
 }  # fmt: skip
 """The same in a sentence: the labels are …"""
 Interpolation = Literal["bicubic", "bilinear", "nearest", "lanczos"]
-
-_MOST_SIDE = 16_384
-"""Pixels; a bound on what a stranger's file can make us allocate, far above any real model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +144,7 @@ def _check_images(spec: DataSpec) -> None:
     """What is built from a value of the wrong kind would fail far from here."""
     for name in ("source", "name", "fingerprint"):
         _require(isinstance(getattr(spec, name), str), f"{name} = {getattr(spec, name)!r}")
-    for name, most in (("channels", 4), ("height", _MOST_SIDE), ("width", _MOST_SIDE)):
+    for name, most in (("channels", 4), ("height", MOST_SIDE), ("width", MOST_SIDE)):
         value = getattr(spec, name)
         _require(type(value) is int and 1 <= value <= most, f"{name} = {value!r}")
     for name, known in (("pixel_type", PixelType), ("resize", ResizeMode), ("interpolation", Interpolation)):

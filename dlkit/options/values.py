@@ -9,6 +9,9 @@ from typing import Self
 
 from dlkit.options.suggest import did_you_mean
 
+MOST_SIDE = 16_384
+"""Pixels on a side of an image, far above any real model's: a bound on what a file can make us allocate."""
+
 
 @dataclass(frozen=True)
 class Size:
@@ -23,8 +26,10 @@ class Size:
         match = re.fullmatch(r"(\d+)(?:x(\d+))?", text.strip(), re.ASCII)
         if match is None or int(match[1]) < 1 or int(match[2] or 1) < 1:
             raise ValueError(f"expected a size like 64 or 48x64 (height x width), got {text!r}")
-        height = int(match[1])
-        return cls(height, int(match[2]) if match[2] else height)
+        height, width = int(match[1]), int(match[2] or match[1])
+        if max(height, width) > MOST_SIDE:
+            raise ValueError(f"expected at most {MOST_SIDE} pixels on a side, got {text!r}")
+        return cls(height, width)
 
     def __str__(self) -> str:
         return str(self.height) if self.height == self.width else f"{self.height}x{self.width}"

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dlkit.data.decode import quiet_pil
 from dlkit.data.files import FileImages
+from dlkit.data.memory import check_batch
 from dlkit.data.spec import DataSpec
 
 
@@ -41,7 +42,11 @@ def decode_batches(
         spec: of the model.
         batch_size: files a batch; those that cannot be read are missing in it.
         workers: decoding threads; by default one per usable CPU.
+
+    Raises:
+        DataError: a batch does not fit into memory.
     """
+    check_batch(spec, min(batch_size, len(paths)))
     files = FileImages(paths, workers=workers)
 
     def decode(start: int) -> Decoded:
