@@ -141,8 +141,8 @@ def option_groups(card: Card) -> list[tuple[str, list[Option]]]:
         PluginError: as :func:`all_options`.
     """
     groups: dict[str, list[Option]] = {}
-    owners: dict[str, str] = dict.fromkeys(RESERVED, "the command line")
-    for owner, cls in ((f"technique {card.name!r}", card.options), *((_heading(cls).lower(), cls) for cls in _CORE)):
+    owners = dict.fromkeys(RESERVED, "the command line")
+    for owner, cls in (("itself", card.options), *((f"dlkit's own ({_heading(cls)})", cls) for cls in _CORE)):
         try:
             declared = options_of(cls)
         except (TypeError, NameError) as error:
@@ -150,7 +150,7 @@ def option_groups(card: Card) -> list[tuple[str, list[Option]]]:
         for option in declared:
             for name in _names(option):
                 if name in owners:
-                    taken = f"its option {option.name!r} collides with {name!r} of {owners[name]}"
+                    taken = f"its option {name!r} takes a name of {owner if cls in _CORE else owners[name]}"
                     raise PluginError(f"Technique {card.name!r}: {taken}.", "Its authors must rename the option.")
                 owners[name] = owner
             if card.data and option.name == "data":
@@ -192,7 +192,7 @@ def _given(
         for key, raw in (_read_toml(config) if isinstance(config, Path) else config).items():
             if key != TECHNIQUE:
                 yield key, raw, f"{file}: {key}"
-            elif raw not in (card.name, card.name.rpartition("/")[2]):
+            elif str(raw).rpartition("/")[2] != card.name.rpartition("/")[2]:  # a rival's name may be qualified
                 raise UsageError(
                     f"{file}: it is a config of technique {raw!r}, not of {card.name!r}.",
                     f"Remove its line {TECHNIQUE!r} to take the options that both have.",

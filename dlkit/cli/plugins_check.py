@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import textwrap
 import time
 from collections import Counter
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from dlkit.testing import Item, Outcome
     from dlkit.testing.items import Result
 
+_WIDEST = 110
 _SIGNS: dict[Result, str] = {"passed": "ok", "failed": "FAILED", "excepted": "excepted", "skipped": "-"}
 _WORDS: dict[Result, str] = {
     "passed": "kept",
@@ -56,13 +58,13 @@ def check(name: str, only: str, quick: bool, trace: bool, as_json: bool) -> None
         raise UsageError(f"No check of {name!r} matches {only!r}.", _hint(name, only))
     done = []
     for _, group in groupby(items, key=lambda item: (item.subject.kind, item.subject.name)):
-        own = list(group)
+        own, told = list(group), dict[str, str]()
         if not as_json:
             click.echo(_title(own[0]))
         for checked in _carried_out(own):
             done.append(checked)
             if not as_json:
-                click.echo(_line(checked, trace))
+                click.echo(_line(checked, trace, told))
     if as_json:
         click.echo(json.dumps([_plain(checked) for checked in done], indent=2, ensure_ascii=False))
     _conclude(name, done, as_json)
@@ -81,8 +83,11 @@ def _conclude(name: str, done: list[Checked], as_json: bool) -> None:
     if not as_json:
         click.echo(f"\n{len(done)} promises: {told}.")
     if counts["failed"]:
-        broken = ", ".join(checked.item.id for checked in done if checked.outcome.result == "failed")
-        raise PluginError(f"{name} does not keep the contract: {broken}.", "docs/writing-a-plugin.md has the rules.")
+        broken = [checked.item.id for checked in done if checked.outcome.result == "failed"]
+        raise PluginError(
+            f"{name} does not keep the contract: {', '.join(broken)}.",
+            f"`dlkit plugins check {name} --only CHECK --trace` shows where; docs/writing-a-plugin.md has the rules.",
+        )
 
 
 def _title(item: Item) -> str:
@@ -90,19 +95,25 @@ def _title(item: Item) -> str:
     return f"{subject.name}: {subject.kind} of {subject.plugin.distribution} {subject.plugin.version}"
 
 
-def _line(checked: Checked, trace: bool) -> str:
+def _line(checked: Checked, trace: bool, told: dict[str, str]) -> str:
+    """A check with what came of it; ``told``: the reasons that were given before, and the checks that they are of."""
     item, outcome = checked.item, checked.outcome
-    line = f"  {_SIGNS[outcome.result]:<9}{item.check.name:<26}{item.check.promise}"
+    line = f"{item.check.name:<25} {item.check.promise}"
     if checked.seconds >= 1:
-        line += f"  ({checked.seconds:.0f} s)"
-    details = [outcome.detail] if outcome.detail else []
+        line += f" ({checked.seconds:.0f} s)"
+    line = _filled(line, f"  {_SIGNS[outcome.result]:<9}", " " * 37)
+    before = told.setdefault(outcome.detail, item.check.name) if outcome.result == "failed" else item.check.name
+    details = [outcome.detail if before == item.check.name else f"for the same reason as {before}"]
     details += [f"but for {part}: {reason}" for part, reason in item.parts.items()]
     if trace and outcome.result == "failed":
         details.append(outcome.trace)
-    for detail in details:
-        for paragraph in detail.strip().splitlines():
-            line += "\n" + textwrap.fill(paragraph, 110, initial_indent=" " * 11, subsequent_indent=" " * 11)
-    return line
+    paragraphs = [paragraph for detail in details for paragraph in detail.strip().splitlines()]
+    return "\n".join([line, *(_filled(paragraph, " " * 11, " " * 11) for paragraph in paragraphs)])
+
+
+def _filled(text: str, initial: str, subsequent: str) -> str:
+    width = min(shutil.get_terminal_size().columns, _WIDEST)
+    return textwrap.fill(text, width, initial_indent=initial, subsequent_indent=subsequent, break_on_hyphens=False)
 
 
 def _plain(checked: Checked) -> dict[str, Any]:

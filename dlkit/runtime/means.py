@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dlkit.errors import PluginError
+
 FULL = 256
 """Steps whose figures are kept before the device is asked for their values."""
 
@@ -64,7 +66,17 @@ class Means:
         return {name: total / samples for name, (total, samples) in self.sums.items()}
 
     def _values(self, steps: list[tuple[Mapping[str, Any], int]]) -> list[float]:
-        """All figures of all steps, fetched at once where they are scalars on one device."""
+        """All figures of all steps, fetched at once where they are scalars on one device.
+
+        Raises:
+            PluginError: a step gave something else than named numbers.
+        """
+        for row, _ in steps:
+            if not isinstance(row, Mapping):
+                raise PluginError(
+                    f"step() gave {row!r}; expected the step's figures by name.",
+                    "Return what runtime.update() returns.",
+                )
         figures = [value for row, _ in steps for value in row.values()]
         if figures and all(isinstance(value, Tensor) for value in figures):
             with suppress(RuntimeError), torch.no_grad():  # RuntimeError: different shapes or devices
@@ -75,5 +87,5 @@ class Means:
         for row, _ in steps:
             for name, value in row.items():
                 if isinstance(value, Tensor) and value.numel() != 1:
-                    raise ValueError(f"step() must give scalars, but {name!r} has the shape {tuple(value.shape)}")
+                    raise PluginError(f"step() must give scalars, but {name!r} has the shape {tuple(value.shape)}.")
         return [float(value) for value in figures]

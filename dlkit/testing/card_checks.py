@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from functools import cache
+from typing import NamedTuple
 
 import click
 
@@ -22,36 +23,55 @@ HEAVY = ("torch", "torchvision", "numpy", "PIL", "sklearn", "scipy", "skimage", 
 
 _METHODS = ("plan", "train", "evaluate", "outputs", "inference_module", "state", "load")
 
+SLOW_SECONDS = 1.0
+"""A module that takes longer to import than any light one, on however busy a machine."""
+
 _PROBE = """\
-import importlib, json, sys
+import importlib, json, sys, time
+import dlkit.cli.main
+since = time.perf_counter()
 module = importlib.import_module(sys.argv[1])
+seconds = time.perf_counter() - since
 for hook, function in list(vars(module).items()):
     if hook.startswith("dlkit_") and hasattr(function, "dlkit_impl") and hook not in sys.argv[3].split(","):
         for card in function():
             if hasattr(card, "capabilities"):
                 card.capabilities(card.options())
-print(json.dumps(sorted(set(sys.argv[2].split(",")) & set(sys.modules))))
+print()
+print(json.dumps([seconds, sorted(set(sys.argv[2].split(",")) & set(sys.modules))]))
 """
 
 
 def card_is_light(subject: Subject) -> None:
     """In a process of its own: the plugin's module is imported, its hooks called, and nothing heavy is there."""
-    heavy = _heavy(subject.plugin.module.__name__)
-    assert not heavy, (
-        f"{subject.plugin.module.__name__} imports {', '.join(heavy)}, and so does every `dlkit --help`: import them "
+    module = subject.plugin.module.__name__
+    probed = _probed(module)
+    assert not probed.heavy, (
+        f"{module} imports {', '.join(probed.heavy)}, and so does every `dlkit --help`: import them "
         "in the module that the card's implementation names, or within functions"
     )
+    assert probed.seconds < SLOW_SECONDS, f"importing {module} takes {probed.seconds:.1f} s; every command waits for it"
+    assert not probed.printed, f"importing {module} prints {probed.printed!r}, into what every command prints, JSON too"
+
+
+class _Probed(NamedTuple):
+    """What importing a plugin's module did: heavy packages, seconds, and what it printed."""
+
+    heavy: tuple[str, ...]
+    seconds: float
+    printed: str
 
 
 @cache
-def _heavy(module: str) -> tuple[str, ...]:
-    """What is imported with a plugin's module."""
+def _probed(module: str) -> _Probed:
     from dlkit.hookspecs import LOGGER_HOOKS
 
     words = [module, ",".join(HEAVY), ",".join(LOGGER_HOOKS)]
     done = subprocess.run([sys.executable, "-c", _PROBE, *words], capture_output=True, text=True, check=False)  # noqa: S603
     assert done.returncode == 0, f"importing {words[0]} failed:\n{done.stderr.strip()[-500:]}"
-    return tuple(json.loads(done.stdout.strip().splitlines()[-1]))
+    *printed, last = done.stdout.strip().splitlines()
+    seconds, heavy = json.loads(last)
+    return _Probed(tuple(heavy), seconds, "\n".join(printed).strip()[:200])
 
 
 def listed_is_complete(subject: Subject) -> None:
@@ -60,7 +80,7 @@ def listed_is_complete(subject: Subject) -> None:
 
 
 def card_is_complete(subject: Subject) -> None:
-    """Texts, help of options, examples that parse, an implementation with all its methods."""
+    """Texts, help of options, capabilities, examples that parse, an implementation with all its methods."""
     card: Card = subject.card
     _check_summary(card.summary)
     assert card.description.strip(), "its description is empty; `dlkit info` shows it"
@@ -71,6 +91,7 @@ def card_is_complete(subject: Subject) -> None:
     )
     silent = [option.name for option in options_of(card.options) if not option.help.strip()]
     assert not silent, f"options without help: {', '.join(silent)}"
+    _check_capabilities(card)
     assert card.examples, "it has no examples; help and `dlkit info` show them"
     for example in card.examples:
         _check_example(card, example)
@@ -82,6 +103,14 @@ def _check_summary(summary: str) -> None:
     assert summary[:1].upper() == summary[:1] and summary.endswith("."), (  # noqa: PT018
         f"the summary should be a sentence with a capital and a full stop: {summary!r}"
     )
+
+
+def _check_capabilities(card: Card) -> None:
+    try:
+        promised = card.capabilities(card.options())
+    except Exception as error:
+        raise AssertionError(f"capabilities(options) raises {type(error).__name__}: {error}") from error
+    assert isinstance(promised, frozenset), f"capabilities(options) gives {promised!r}; expected a frozenset of names"
 
 
 def _check_example(card: Card, example: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import Literal
 
-from dlkit.errors import DlkitError, PluginError
+from dlkit.errors import DlkitError, Interrupted, PluginError
 from dlkit.options.suggest import did_you_mean
 from dlkit.testing.checks import CHECKS, Check
 from dlkit.testing.subjects import Subject, subjects_named
@@ -80,15 +81,26 @@ class Item:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of libraries, about data that is tiny and odd on purpose
                 self()
+        except Interrupted:  # the user stops the checks, not this one
+            raise
         except NotApplicable as reason:
             return Outcome("skipped", str(reason))
         except AssertionError as error:
             return Outcome("failed", str(error) or "an assertion failed", traceback.format_exc())
-        except DlkitError as error:
-            return Outcome("failed", str(error), traceback.format_exc())
         except Exception as error:  # whatever a stranger's code raises
-            return Outcome("failed", f"{type(error).__name__}: {error}", traceback.format_exc())
+            told = str(error) if isinstance(error, DlkitError) else f"{type(error).__name__}: {error}"
+            return Outcome("failed", f"{told}\n{self._place(error)}".rstrip(), traceback.format_exc())
         return Outcome("passed")
+
+    def _place(self, error: Exception) -> str:
+        """Where in the plugin's own code an error came about; empty where it did not."""
+        modules = self.subject.plugin.module.__name__, str(getattr(self.subject.card, "implementation", ""))
+        own = {re.split("[.:]", module)[0] for module in modules}
+        for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+            module = str(frame.f_globals.get("__name__"))
+            if module.partition(".")[0] in own:
+                return f"({module}, line {line}, in {frame.f_code.co_name})"
+        return ""
 
 
 def items_of(name: str, only: str = "*") -> list[Item]:

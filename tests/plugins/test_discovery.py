@@ -84,7 +84,7 @@ def test_a_plugin_brings_a_technique(install) -> None:
         (ONE.replace("[card('mine')]", "None"), "TypeError"),
         (ONE.replace("'mine'", "'Mine_1'"), "'Mine_1' is not kebab-case"),
         (ONE.replace("'mine'", "'export'"), "'export' is a name of dlkit's own commands"),
-        (ONE.replace("size: int", "seed: int"), "'seed' collides"),
+        (ONE.replace("size: int", "seed: int"), "'seed' takes a name of dlkit's own"),
         (ONE.replace("size: int", "size: dict"), "cannot have the type"),
         (ONE + "@hookimpl\ndef dlkit_datasets():\n    return [1]\n", "a name and a summary, got 1"),
     ],

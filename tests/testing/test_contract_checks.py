@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from dlkit import discovery
 from dlkit.cli.main import main
-from dlkit.errors import PluginError, UsageError
+from dlkit.errors import Interrupted, PluginError, UsageError
 from dlkit.testing import CHECKS, items_of
 
 LIGHT = """
@@ -121,7 +122,7 @@ def results(only: str = "*") -> dict[str, tuple[str, str]]:
     from dlkit.testing import bench, card_checks
 
     bench._bench.cache_clear()
-    card_checks._heavy.cache_clear()
+    card_checks._probed.cache_clear()
     outcomes = [(item, item.run()) for item in items_of("dlkit-mean", only)]
     return {item.check.name: (outcome.result, outcome.detail) for item, outcome in outcomes}
 
@@ -136,11 +137,14 @@ def test_a_sound_technique_keeps_all_promises(write: Write) -> None:
     ("check", "light", "heavy", "complaint"),
     [
         ("card_is_light", ("DLKIT_API = 1", "DLKIT_API = 1\nimport numpy"), ("", ""), "light_mean imports numpy"),
+        ("card_is_light", ("DLKIT_API = 1", "DLKIT_API = 1\nprint('hello')"), ("", ""), "prints 'hello'"),
+        ("card_is_complete", ('frozenset({"reconstruct"})', '["reconstruct"]'), ("", ""), "expected a frozenset"),
         ("card_is_complete", ("--size 4", "--sise 4"), ("", ""), "does not fit"),
         ("card_is_complete", ('sources=("Nobody",)', "sources=()"), ("", ""), "names no sources"),
         ("card_is_complete", ("", ""), ("def plan", "def plans"), "lacks plan"),
         ("options_round_trip", ("return self.text\n", "return self.text * 2\n"), ("", ""), "expected a, got 'aa'"),
         ("bad_options_are_refused", ("raise ValueError", "raise KeyError"), ("", ""), "should raise ValueError"),
+        ("training_works", ("", ""), ("return runtime.update", "runtime.update"), "step() gave None; expected"),
         ("training_works", ("", ""), ('PhasePlan("train"', 'PhasePlan("other"'), "plan() lists the phases ['other']"),
         ("nothing_deprecated", ("", ""), ("    def train", GOING + "    def train"), "removed in 0.3. Use another."),
         ("loss_falls", ("", ""), (".square().mean(), batch", ".square().mean() * 0, batch"), "does not fall: 0 →"),
@@ -169,6 +173,14 @@ def test_a_broken_promise_is_found(
     assert complaint in detail
 
 
+def test_a_module_that_is_slow_to_import_is_named(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dlkit.testing import card_checks
+
+    monkeypatch.setattr(card_checks, "SLOW_SECONDS", 0)
+    write()
+    assert "every command waits for it" in results("card_is_light")["card_is_light"][1]
+
+
 def test_exceptions_are_declared_with_a_reason(write: Write) -> None:
     write(("trial=Trial(", "trial=Trial(exceptions={'loss_falls': 'it has none'}, "))
     assert results("loss_falls")["loss_falls"] == ("excepted", "it has none")
@@ -195,6 +207,35 @@ def test_the_command_tells_and_has_an_exit_code(write: Write, capsys: pytest.Cap
     assert "mean-image-card_is_complete" in told.err
     assert main(["plugins", "check", "mine", "--only", "card_is_light", "--json"]) == 0
     assert [row["result"] for row in json.loads(capsys.readouterr().out)] == ["passed"]
+
+
+def test_one_fault_is_told_once_with_its_place(
+    write: Write, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    write(heavy=("        model = runtime.prepare", "        1 / 0\n        model = runtime.prepare"))
+    assert main(["plugins", "check", "mean-image", "--only", "[rs]e[se][du]*"]) == 5
+    told = capsys.readouterr()
+    assert told.out.count("ZeroDivisionError: division by zero") == 1
+    assert re.search(r"\(heavy_mean, line \d+, in train\)", told.out)
+    assert "for the same reason as seed_repeats" in told.out
+    assert max(len(line) for line in told.out.splitlines()) <= 80
+    assert "--only CHECK --trace" in told.err
+
+
+def test_a_signal_ends_the_checks(write: Write) -> None:
+    write(heavy=("        model = runtime.prepare", "        __import__('signal').raise_signal(15)\n        model = runtime.prepare"))  # fmt: skip  # noqa: E501
+    with pytest.raises(Interrupted):
+        results("training_works")
+
+
+def test_an_option_that_dlkit_has_is_told_as_that_everywhere(write: Write) -> None:
+    write(("    size: int", "    seed: int = option(1, 'Mine.')\n    size: int"))
+    found = results("bad_*")
+    assert {result for result, _ in found.values()} == {"failed"}
+    for _, detail in found.values():
+        assert "its option 'seed' takes a name of dlkit's own (Runtime)" in detail
+        assert "raises" not in detail
 
 
 def test_names_that_nothing_has(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
