@@ -36,7 +36,7 @@ from dlkit.runtime.device import configure
 BILINEAR = InterpolationMode.BILINEAR
 Transform = Callable[[Image.Image], "Image.Image | Tensor"]
 
-TWICE = ("rotate", "translate", "scale", "shear", "perspective", "flip", "trivial")
+TWICE = ("rotate", "translate", "scale", "shear", "affine", "perspective", "flip", "trivial")
 """At least 2 ×: affine, perspective, flip, and the default policy as a whole. All others: at least 0.5 ×."""
 
 
@@ -67,6 +67,7 @@ REFERENCES: dict[str, tuple[str, Transform]] = {
     "translate": ("translate:0.1", v2.RandomAffine(0, translate=(0.1, 0.1), interpolation=BILINEAR)),
     "scale": ("scale", v2.RandomAffine(0, scale=(0.8, 1.2), interpolation=BILINEAR)),
     "shear": ("shear:10", v2.RandomAffine(0, shear=(-10, 10, -10, 10), interpolation=BILINEAR)),
+    "affine": ("affine", v2.RandomAffine(15, (0.1, 0.1), (0.8, 1.2), (-10, 10, -10, 10), interpolation=BILINEAR)),
     "perspective": ("perspective", v2.RandomPerspective(0.3, p=1, interpolation=BILINEAR)),
     "flip": ("flip@1", v2.RandomHorizontalFlip(1.0)),
     "crop": ("crop", v2.RandomResizedCrop(224, scale=(0.6, 1.0), ratio=(1.0, 1.0), antialias=True)),

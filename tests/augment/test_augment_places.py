@@ -73,6 +73,34 @@ def test_perspective_is_torchvisions() -> None:
     torch.testing.assert_close(found.images, expected, rtol=0, atol=2e-4)
 
 
+def test_affine_is_torchvisions() -> None:
+    count = 12
+    image = torch.rand(1, 3, 30, 44, generator=torch.Generator().manual_seed(0)).repeat(count, 1, 1, 1)
+    middle = torch.tensor([22.0, 15])
+    points = torch.stack((middle, middle + torch.tensor([1.0, 0]), middle + torch.tensor([0, 1.0]))).repeat(count, 1, 1)
+    angle, slant = torch.linspace(-170, 170, count), torch.linspace(40, -40, count)
+    change = torch.linspace(-0.5, 0.5, count)
+    values = {"angle": angle, "share": torch.full((count,), 0.2), "change": change, "slant": slant}
+    found = operate("affine", Scenes(image, keypoints=points), Draws(sample_keys(0, torch.arange(count))), values)
+    assert found.keypoints is not None
+    level = 0
+    for number, (place, x, y) in enumerate(found.keypoints):
+        turn = torch.deg2rad(angle[number])
+        back = torch.stack((torch.stack((turn.cos(), -turn.sin())), torch.stack((turn.sin(), turn.cos()))))
+        size = 1 + change[number] if change[number] > 0 else 1 / (1 - change[number])
+        slopes = back @ torch.stack((x - place, y - place), 1) / size  # [[1, −tan], [0, 1]], or so transposed
+        torch.testing.assert_close(slopes.diag(), torch.ones(2), rtol=0, atol=1e-4)
+        horizontal = bool(slopes[0, 1].abs() > slopes[1, 0].abs())
+        level += not horizontal
+        shift = place - middle
+        assert abs(float((shift.abs() / torch.tensor([8.8, 6])).max()) - 1) < 1e-4  # on the border of the box
+        lean = float(slant[number])
+        expected = F.affine(image[:1], -float(angle[number]), shift.tolist(), float(size),
+                            [lean, 0] if horizontal else [0, lean], F.InterpolationMode.BILINEAR)  # fmt: skip
+        torch.testing.assert_close(found.images[number : number + 1], expected, rtol=0, atol=1e-3)
+    assert 0 < level < count
+
+
 def test_whole_pixels_slide_as_they_would_be_interpolated() -> None:
     before, draws = scenes(), Draws(sample_keys(2, torch.arange(COUNT)))
     before = Scenes(torch.rand(COUNT, 3, HEIGHT, WIDTH), before.masks, before.boxes, before.keypoints)

@@ -16,24 +16,12 @@ _WHOLE = 1e-3  # pixels
 
 def rotate(scenes: Scenes, _draws: Draws, *, angle: Tensor, fill: str) -> Scenes:
     """Counter-clockwise by ``angle`` degrees ``(B,)``, as torchvision and PIL do."""
-    radians = torch.deg2rad(angle.double()).float()
-    matrices = _identity(angle)
-    matrices[:, 0, 0] = matrices[:, 1, 1] = radians.cos()
-    matrices[:, 0, 1], matrices[:, 1, 0] = radians.sin(), -radians.sin()  # y points down
-    return warp(scenes, about_centre(matrices, scenes.size), fill)
+    return warp(scenes, about_centre(_turn(angle), scenes.size), fill)
 
 
 def translate(scenes: Scenes, draws: Draws, *, share: Tensor, axis: str, fill: str) -> Scenes:
     """To the right or down by ``share`` ``(B,)`` of the width or height; both: anywhere on the border of that box."""
-    along = torch.ones(len(scenes), 2, device=share.device)
-    if axis == "both":
-        along = _one_of_two(draws)
-        along = along + (1 - along) * draws.uniform("other", 1, low=-1, high=1)
-    elif axis == "horizontal":
-        along[:, 1] = 0
-    else:
-        along[:, 0] = 0
-    shifts = share[:, None] * along * share.new_tensor(scenes.size).flip(0)
+    shifts = _shifts(share, draws, axis, scenes.size)
     if shifts.device.type == "cpu" and fill == "black" and (shifts - shifts.round()).abs().max() < _WHOLE:
         return _slid(scenes, shifts.round())
     matrices = _identity(share)
@@ -43,23 +31,22 @@ def translate(scenes: Scenes, draws: Draws, *, share: Tensor, axis: str, fill: s
 
 def shear(scenes: Scenes, draws: Draws, *, angle: Tensor, axis: str, fill: str) -> Scenes:
     """By ``angle`` degrees ``(B,)``; upright lines lean to the right, level lines rise to the right."""
-    slopes = -torch.deg2rad(angle).tan()
-    matrices = _identity(angle)
-    if axis == "both":
-        along = _one_of_two(draws)
-        matrices[:, 0, 1], matrices[:, 1, 0] = slopes * along[:, 0], slopes * along[:, 1]
-    elif axis == "horizontal":
-        matrices[:, 0, 1] = slopes
-    else:
-        matrices[:, 1, 0] = slopes
-    return warp(scenes, about_centre(matrices, scenes.size), fill)
+    return warp(scenes, about_centre(_slant(angle, draws, axis), scenes.size), fill)
 
 
 def scale(scenes: Scenes, _draws: Draws, *, change: Tensor, fill: str) -> Scenes:
     """Around the middle, 1 + ``change`` ``(B,)`` times as large, or 1 / (1 − change) where it is negative."""
-    matrices = _identity(change)
-    matrices[:, 0, 0] = matrices[:, 1, 1] = ratio(change)
-    return warp(scenes, about_centre(matrices, scenes.size), fill)
+    return warp(scenes, about_centre(_size(change), scenes.size), fill)
+
+
+def affine(
+    scenes: Scenes, draws: Draws, *, angle: Tensor, share: Tensor, change: Tensor, slant: Tensor, fill: str
+) -> Scenes:
+    """Scaled, sheared, turned and shifted, as the four after one another do, but interpolated once."""
+    around = _turn(angle) @ _slant(slant, draws.fork("slant"), "both") @ _size(change)
+    matrices = about_centre(around, scenes.size)
+    matrices[:, :2, 2] += _shifts(share, draws, "both", scenes.size)
+    return warp(scenes, matrices, fill)
 
 
 def perspective(scenes: Scenes, draws: Draws, *, distortion: Tensor, fill: str) -> Scenes:
@@ -105,6 +92,49 @@ def flip(scenes: Scenes, _draws: Draws, *, axis: str) -> Scenes:
 
 def _identity(values: Tensor) -> Tensor:
     return torch.eye(3, device=values.device).repeat(len(values), 1, 1)
+
+
+def _turn(angle: Tensor) -> Tensor:
+    """Around (0, 0) by degrees ``(B,)``, ``(B, 3, 3)``."""
+    radians = torch.deg2rad(angle.double()).float()
+    matrices = _identity(angle)
+    matrices[:, 0, 0] = matrices[:, 1, 1] = radians.cos()
+    matrices[:, 0, 1], matrices[:, 1, 0] = radians.sin(), -radians.sin()  # y points down
+    return matrices
+
+
+def _slant(angle: Tensor, draws: Draws, axis: str) -> Tensor:
+    """Shear at (0, 0) by degrees ``(B,)``, ``(B, 3, 3)``."""
+    slopes = -torch.deg2rad(angle).tan()
+    matrices = _identity(angle)
+    if axis == "both":
+        along = _one_of_two(draws)
+        matrices[:, 0, 1], matrices[:, 1, 0] = slopes * along[:, 0], slopes * along[:, 1]
+    elif axis == "horizontal":
+        matrices[:, 0, 1] = slopes
+    else:
+        matrices[:, 1, 0] = slopes
+    return matrices
+
+
+def _size(change: Tensor) -> Tensor:
+    """Enlarged around (0, 0) by changes ``(B,)``, ``(B, 3, 3)``."""
+    matrices = _identity(change)
+    matrices[:, 0, 0] = matrices[:, 1, 1] = ratio(change)
+    return matrices
+
+
+def _shifts(share: Tensor, draws: Draws, axis: str, size: tuple[int, int]) -> Tensor:
+    """To the right and down in pixels, ``(B, 2)``, for shares ``(B,)`` of the width and height."""
+    along = torch.ones(len(share), 2, device=share.device)
+    if axis == "both":
+        along = _one_of_two(draws)
+        along = along + (1 - along) * draws.uniform("other", 1, low=-1, high=1)
+    elif axis == "horizontal":
+        along[:, 1] = 0
+    else:
+        along[:, 0] = 0
+    return share[:, None] * along * share.new_tensor(size).flip(0)
 
 
 def _slid(scenes: Scenes, shifts: Tensor) -> Scenes:

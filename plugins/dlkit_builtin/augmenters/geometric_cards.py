@@ -12,6 +12,19 @@ _FILL = Parameter(
 )  # fmt: skip
 _AXES = ("both", "horizontal", "vertical")
 
+_ANGLE = Parameter(
+    name="angle", help="Largest angle either way.", unit="°", default=15.0, min=-180, max=180, strong=30.0,
+    spread="around",
+)  # fmt: skip
+_SHARE = Parameter(
+    name="share", help="Largest shift either way.", unit="of the width and height", default=0.1, min=-1, max=1,
+    strong=0.3, spread="around",
+)  # fmt: skip
+_CHANGE = Parameter(
+    name="change", help="Largest change: so much larger, or smaller by the same ratio.", default=0.2, min=-9, max=9,
+    strong=0.5, spread="around",
+)  # fmt: skip
+
 GEOMETRIC = (
     AugmenterCard(
         name="rotate",
@@ -19,11 +32,7 @@ GEOMETRIC = (
         family="geometric",
         implementation=f"{_HOME}:rotate",
         moves=True,
-        parameters=(
-            Parameter(name="angle", help="Largest angle either way.", unit="°", default=15.0, min=-180, max=180,
-                      strong=30.0, spread="around"),
-            _FILL,
-        ),
+        parameters=(_ANGLE, _FILL),
     ),
     AugmenterCard(
         name="translate",
@@ -32,8 +41,7 @@ GEOMETRIC = (
         implementation=f"{_HOME}:translate",
         moves=True,
         parameters=(
-            Parameter(name="share", help="Largest shift either way.", unit="of the width and height", default=0.1,
-                      min=-1, max=1, strong=0.3, spread="around"),
+            _SHARE,
             Parameter(name="axis", help="Where to; both: the direction is drawn.", default="both", choices=_AXES),
             _FILL,
         ),
@@ -58,9 +66,20 @@ GEOMETRIC = (
         family="geometric",
         implementation=f"{_HOME}:scale",
         moves=True,
+        parameters=(_CHANGE, _FILL),
+    ),
+    AugmenterCard(
+        name="affine",
+        summary="Turn, shift, scale and slant, interpolated once.",
+        family="geometric",
+        implementation=f"{_HOME}:affine",
+        moves=True,
         parameters=(
-            Parameter(name="change", help="Largest change: so much larger, or smaller by the same ratio.", default=0.2,
-                      min=-9, max=9, strong=0.5, spread="around"),
+            _ANGLE,
+            _SHARE,
+            _CHANGE,
+            Parameter(name="slant", help="Largest angle of shear either way, upright or level lines.", unit="°",
+                      default=10.0, min=-80, max=80, strong=30.0, spread="around"),
             _FILL,
         ),
     ),
