@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlkit.augment.options import AugmentOptions
+from dlkit.discovery import BUILT_IN
 from dlkit.errors import PluginError, UsageError
 from dlkit.options.coerce import coerce, expectation, to_plain
 from dlkit.options.core import DataOptions, RunOptions, RuntimeOptions
@@ -104,17 +105,22 @@ def resolve(
     return Settings(card, *(_build(cls, values) for cls in (card.options, *_CORE)))
 
 
-def settings_from_toml(path: Path, registry: Registry) -> Settings:
+def settings_from_toml(path: Path, registry: Registry, distribution: str = "") -> Settings:
     """Read the settings that :meth:`Settings.to_toml` wrote, or any config that names its technique.
 
     Raises:
         UsageError: the file cannot be read, names no known technique, or has values that do not fit.
     """
-    return resolve(technique_of(path, registry), config=path)
+    return resolve(technique_of(path, registry, distribution), config=path)
 
 
-def technique_of(path: Path, registry: Registry) -> Card:
+def technique_of(path: Path, registry: Registry, distribution: str = "") -> Card:
     """The card of the technique that a config file names.
+
+    Args:
+        path: the file.
+        registry: where to look.
+        distribution: whose technique it is to be, where that is known; a rival's of the same name is another one.
 
     Raises:
         UsageError: the file cannot be read, or names no known technique.
@@ -122,7 +128,17 @@ def technique_of(path: Path, registry: Registry) -> Card:
     name = _read_toml(path).get(TECHNIQUE)
     if not isinstance(name, str):
         raise UsageError(f"{path}: says not which technique it is for.", 'Add a line like technique = "autoencoder".')
-    return registry.technique(name)
+    if distribution in ("", BUILT_IN) or "/" in name:
+        return registry.technique(name)
+    same = [each for each in registry.techniques.values() if each.card.name.rpartition("/")[2] == name]
+    for registered in same:
+        if registered.distribution == distribution:
+            return registered.card
+    others = f" {same[0].distribution} has one of that name, which is another." if same else ""
+    raise UsageError(
+        f"{path}: the technique {name!r} is of {distribution}, which is not installed or does not work.{others}",
+        "Install that package, if you trust it; `dlkit plugins` shows what there is, and what is wrong with it.",
+    )
 
 
 def all_options(card: Card) -> list[Option]:

@@ -37,6 +37,17 @@ def read_sessions(path: Path) -> list[dict[str, Any]]:
     return plain
 
 
+def read_distribution(path: Path) -> str:
+    """Whose technique the last session trained, from the list of sessions; empty where that is not known.
+
+    Raises:
+        DataError: the file holds something else.
+    """
+    plugin = next((session.get("plugin") for session in read_sessions(path)[-1:]), None)
+    found = plugin.get("distribution") if isinstance(plugin, dict) else None
+    return found if isinstance(found, str) else ""
+
+
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The objects of a JSON-lines file; a last line that was cut off by a crash is left out.
 

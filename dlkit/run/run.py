@@ -19,7 +19,7 @@ from dlkit.files import user_path, write_json, write_text, writing
 from dlkit.metrics import Metrics
 from dlkit.opening import to_append
 from dlkit.run.directory import CONFIG, check_entries, create_directory, find_run, point_latest, safe_name
-from dlkit.run.reading import read_figures, read_object, read_rows, read_sessions, read_spec
+from dlkit.run.reading import read_distribution, read_figures, read_object, read_rows, read_sessions, read_spec
 from dlkit.settings import Settings, all_options, settings_from_toml
 from dlkit.trust import remember
 
@@ -114,7 +114,7 @@ class Run:
         Raises:
             UsageError: the technique's plugin is not installed, or the config was changed to something invalid.
         """
-        return settings_from_toml(self.path / CONFIG, registry())
+        return settings_from_toml(self.path / CONFIG, registry(), read_distribution(self.path / "environment.json"))
 
     @cached_property
     def spec(self) -> DataSpec:

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import json
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
 from dlkit import discovery
-from dlkit.discovery import NO_PLUGINS, registry
+from dlkit.discovery import GROUP, NO_PLUGINS, Registry, registry
 from dlkit.errors import UsageError
+from dlkit.run import Run
+from dlkit.settings import settings_from_toml
 
 CARDS = """
 from dataclasses import dataclass
@@ -121,6 +125,28 @@ def test_built_ins_win(install) -> None:
     install("aaa", ONE.replace("'mine'", repr(name)))
     assert registry().techniques[name].distribution == "dlkit"
     assert registry().technique(f"aaa/{name}").summary == "Mine."
+
+
+def test_a_run_is_read_by_the_package_that_trained_it(install, tmp_path: Path) -> None:
+    def made(name: str, distribution: str) -> Run:
+        folder = tmp_path / name.replace("/", "-")
+        folder.mkdir(exist_ok=True)
+        (folder / "config.toml").write_text(f'technique = "{name}"\nsize = 5\n')
+        (folder / "environment.json").write_text(json.dumps([{"plugin": {"distribution": distribution}}]))
+        return Run(folder)
+
+    install("dlkit-one", ONE)
+    run = made("mine", "dlkit-two")
+    with pytest.raises(UsageError, match=r"'mine' is of dlkit-two, which is not installed .* dlkit-one has one"):
+        _ = run.settings
+    install("dlkit-two", ONE)
+    discovery._registry.cache_clear()
+    assert run.settings.card.name == "dlkit-two/mine"
+    assert made("mine", "dlkit-one").settings.card.name == "mine"
+    assert made("dlkit-two/mine", "dlkit-two").settings.card.name == "dlkit-two/mine"
+    (two,) = (point for point in entry_points(group=GROUP) if point.value == "plug_dlkit_two")
+    alone = Registry([("dlkit-two", "1.2", two)])
+    assert settings_from_toml(tmp_path / "dlkit-two-mine" / "config.toml", alone).card.name == "mine"
 
 
 def test_unknown_techniques_get_a_suggestion(install) -> None:
