@@ -191,14 +191,14 @@ class Display:
         if not self.json and rows:
             from dlkit.report.tables import table
 
-            self._print(table(rows, clean(title)))
+            self._print(table(rows, clean(title), _console(sys.stdout).width))
 
     def runs_table(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Runs, one a row; a cell may be :class:`Metrics`, of which the first held-out figure is shown."""
         if not self.json and rows:
             from dlkit.report.tables import runs_table
 
-            self._print(runs_table(rows))
+            self._print(runs_table(rows, _console(sys.stdout).width))
 
     @contextmanager
     def progress(self, title: str, total: int | None = None, unit: str = "it", *, done: int = 0) -> Iterator[Progress]:

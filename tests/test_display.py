@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -173,6 +174,40 @@ def test_table_aligns_and_leaves_out_empty_columns(capsys: pytest.CaptureFixture
 def test_runs_table_shows_the_held_out_figure(capsys: pytest.CaptureFixture[str]) -> None:
     Display().runs_table([{"run": "digits-001", "status": "finished", "result": METRICS}, {"run": "digits-002"}])
     assert re.search(r"digits-001 +finished +PSNR 20\.93 dB \(test\)", capsys.readouterr().out)
+
+
+RUNS = [
+    {"run": f"{technique}/digits-001", "data": "digits", "status": "interrupted", "since": "2026-11-21 15:32",
+     "epochs": 20, "figure": METRICS}
+    for technique in ("autoencoder", "decomposition")
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown", "left_out"),
+    [(120, "data since epochs", ""), (84, "since", "data epochs"), (60, "status figure", "data since epochs")],
+)
+def test_a_narrow_table_breaks_no_words_and_spares_columns(
+    columns: int, shown: str, left_out: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    Display().runs_table(RUNS)
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= columns
+    assert all(word in out.split() for word in (*shown.split(), "decomposition/digits-001", "interrupted", "PSNR"))
+    assert not set(left_out.split()) & set(out.split())
+
+
+@pytest.mark.parametrize(("columns", "whole"), [(60, "12.50 15.54 1,234,567 image (dB)"), (30, "")])
+def test_a_table_is_never_cut(
+    columns: int, whole: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    Display().table([{"bytes per image": 12.5, "PSNR (dB)": 15.54, "of the same code size": 1_234_567, "name": "x y"}])
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= columns
+    assert not Counter("bytesperimagePSNR(dB)ofthesamecodesize12.5015.541,234,567xy") - Counter(out)
+    assert set(whole.split()) <= set(out.split())
 
 
 class Clock:

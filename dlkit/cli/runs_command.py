@@ -35,7 +35,7 @@ def runs(ctx: click.Context, runs: str, quiet: bool, as_json: bool) -> None:
     rows = [_row(Run(path)) for path in list_runs(user_path(runs))]
     if not rows:
         display.info(f"There are no runs under {runs!r}.")
-    display.runs_table([{key: value for key, value in row.items() if key != "reason"} for row in rows])
+    display.runs_table([_shown(row) for row in rows])
     for row in rows:
         if "reason" in row:
             display.warn(f"{row['run']} is unreadable: {row['reason']}")
@@ -104,6 +104,12 @@ def _row(run: Run) -> dict[str, Any]:
     except (DlkitError, KeyError) as error:
         row |= {"status": "unreadable", "reason": str(error).splitlines()[0]}
     return row
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A line as people see it: a name that other commands take, even where several techniques have such a run."""
+    rest = {key: value for key, value in row.items() if key not in ("run", "technique", "reason")}
+    return {"run": f"{row['technique']}/{row['run']}", **rest}
 
 
 def _state(run: Run, status: Mapping[str, Any]) -> str:

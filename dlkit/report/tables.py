@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from numbers import Real
 from textwrap import wrap
+from typing import Literal
 
 from rich.box import HORIZONTALS, SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +23,7 @@ _STATES = {
 
 _WIDE = 100
 """Columns of a terminal from which a figure's name, split and value have columns of their own."""
+_FEW_WORDS = 16
 _NOTE_WIDTH = 48
 _BESIDE = 68
 """Columns that split, value and baselines take beside a note."""
@@ -53,22 +56,65 @@ def _narrow_cell(metric: Metric) -> Text:
     return text.append(f"\n{clean(metric.note)}" if metric.note else "", style="dim")
 
 
-def table(rows: Sequence[Mapping[str, object]], title: str = "") -> Table:
-    """Rows of named cells; columns in order of first appearance, those without any content left out."""
+def table(rows: Sequence[Mapping[str, object]], title: str, width: int, spare: Sequence[str] = ()) -> Table:
+    """Rows of named cells; columns in order of first appearance, those without any content left out.
+
+    Args:
+        rows: the cells by column.
+        title: above the table; empty for none.
+        width: of the terminal, in columns. Where there is room, words and numbers are kept whole.
+        spare: columns that are left out, the first ones first, until there is.
+    """
+    keys = [key for key in dict.fromkeys(key for row in rows for key in row) if any(_cell(row, key) for row in rows)]
+    numeric = {key for key in keys if all(isinstance(row.get(key), Real) for row in rows if _cell(row, key))}
+    texts = {key: [_cell(row, key).plain for row in rows] for key in keys}
     table = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
-    columns = [key for key in dict.fromkeys(key for row in rows for key in row) if any(_cell(row, key) for row in rows)]
-    for key in columns:
-        numeric = all(isinstance(row.get(key), Real) for row in rows if _cell(row, key))
-        whole = numeric or key == "status"  # a word that people look for
-        table.add_column(clean(key), justify="right" if numeric else "left", overflow="fold", no_wrap=whole)
+    columns = _widths(texts, numeric, width, spare)
+    for key, size in columns.items():
+        justify: Literal["left", "right"] = "right" if key in numeric else "left"
+        table.add_column(clean(key), justify=justify, overflow="fold", width=size)
     for row in rows:
         table.add_row(*(_cell(row, key) for key in columns))
     return table
 
 
-def runs_table(rows: Sequence[Mapping[str, object]]) -> Table:
+def _widths(
+    texts: Mapping[str, Sequence[str]], numeric: Collection[str], width: int, spare: Sequence[str]
+) -> Mapping[str, int | None]:
+    """The columns that are shown, and how wide; None where words must be broken anyway."""
+    for few in (_FEW_WORDS, 0):  # columns of a longer text that are enough
+        least = {key: max(_least(clean(key), 0), *(cell_len(text) if key in numeric else _least(text, few)
+                                                   for text in cells)) for key, cells in texts.items()}  # fmt: skip
+        for key in spare:
+            if key in least and _room(least, width) < 0:
+                del least[key]
+        if _room(least, width) >= 0:
+            return _grown(least, {key: max(map(cell_len, [clean(key), *texts[key]])) for key in least}, width)
+    return dict.fromkeys(least)
+
+
+def _least(text: str, few: int) -> int:
+    return max([min(cell_len(text), few), *map(cell_len, text.split())])
+
+
+def _room(widths: Mapping[str, int], width: int) -> int:
+    return width - sum(widths.values()) - 3 * len(widths) - 1  # what rich puts around and between them
+
+
+def _grown(least: Mapping[str, int], most: Mapping[str, int], width: int) -> dict[str, int]:
+    """What room there is, shared out: those that want little get it all."""
+    widths, room = dict(least), _room(least, width)
+    for place, key in enumerate(sorted(least, key=lambda key: most[key] - least[key])):
+        more = min(most[key] - least[key], room // (len(least) - place))
+        widths[key] += more
+        room -= more
+    return widths
+
+
+def runs_table(rows: Sequence[Mapping[str, object]], width: int) -> Table:
     """Like :func:`table`; a cell that holds metrics shows the first held-out figure, a status has its colour."""
-    return table([{key: _run_cell(key, value) for key, value in row.items()} for row in rows])
+    cells = [{key: _run_cell(key, value) for key, value in row.items()} for row in rows]
+    return table(cells, "", width, spare=("data", "epochs", "since"))
 
 
 def _name(metric: Metric, width: int) -> Text:
