@@ -71,8 +71,8 @@ def enlarge(
         wanted: what is generated; None: nothing.
 
     Returns:
-        ``{"folder", "manifest", "masks", "labels", "original", "augmented", "generated", "counts", "skipped"}``;
-        ``masks`` is None where there are none.
+        ``{"folder", "was_complete", "manifest", "masks", "labels", "original", "augmented", "generated", "counts",
+        "skipped"}``; ``was_complete``: there was nothing to do; ``masks`` is None where there are none.
 
     Raises:
         UsageError: the folder is somebody else's, or made otherwise.
@@ -81,9 +81,8 @@ def enlarge(
     """
     _refuse_within(path, material, copying)
     folder = Folder(path, _facts(material, copying, wanted, runtime))
-    if folder.complete:
-        display.info(f"{str(path)!r} is complete: there is nothing to do.")
-    else:
+    was_complete = folder.complete
+    if not was_complete:
         plan = _planned(material, copying, wanted)
         try:
             with interruptible(), folder.open():
@@ -92,7 +91,8 @@ def enlarge(
             stop.hint = "What was written is kept; the same command goes on."
             raise
     masks = None if copying is None or copying.masks is None else path / MASKS
-    about = {"folder": path, "manifest": path / MANIFEST, "masks": masks, "labels": list(material.columns)}
+    about = {"folder": path, "was_complete": was_complete, "manifest": path / MANIFEST, "masks": masks,
+             "labels": list(material.columns)}  # fmt: skip
     return about | _counts(path / MANIFEST) | {"skipped": material.skipped}
 
 

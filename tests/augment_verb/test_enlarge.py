@@ -94,7 +94,7 @@ def test_files_are_the_copies_that_training_makes(shapes_npz: Path, tmp_path: Pa
 
 
 def test_what_was_stopped_goes_on_to_the_same_files(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     from dlkit.enlarge.folder import Folder
 
@@ -117,7 +117,9 @@ def test_what_was_stopped_goes_on_to_the_same_files(
     monkeypatch.setattr(Folder, "note", note)
     enlarged(photos, part)
     assert contents(part) == contents(whole)
-    enlarged(photos, part)  # complete: nothing to do
+    capsys.readouterr()
+    enlarged(photos, part)
+    assert capsys.readouterr().out.startswith(f"Everything is there already, in {part}: ")
     assert contents(part) == contents(whole)
 
 
