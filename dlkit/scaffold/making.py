@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -75,11 +76,21 @@ def _check_name(name: str, kind: str) -> None:
             f"The name {name!r} is not kebab-case: a-z, 0-9, single hyphens between, a letter first.",
             f"For example: dlkit plugins new {hint}" if _NAME.fullmatch(hint) else "",
         )
+    if keyword.iskeyword(name) or name == "contract" or _is_used(name, kind):
+        raise UsageError(f"{name!r} means something else in the package that is made.", "Choose another name.")
     if kind == "technique" and name in CORE_VERBS:
         raise UsageError(f"{name!r} is a name of dlkit's own commands.", "Choose another one.")
     if kind != "logger" and name in registry().listed(f"{kind}s"):
         owner = registry().origin(f"{kind}s", name).distribution
-        raise UsageError(f"{owner} has a {kind} named {name!r} already.", "Choose another name.")
+        raise UsageError(f"{owner} has the {kind} {name!r} already.", "Choose another name.")
+
+
+def _is_used(name: str, kind: str) -> bool:
+    """Whether the templates import or define what is called as this plugin's function or class would be."""
+    words = _words(name, kind)
+    own = f"({words['function']}|{words['class']})"
+    taken = re.compile(rf"^\s*(import |from \S+ import (.*, )?|class |def ){own}\b", re.MULTILINE)
+    return any(taken.search(source.read_text(encoding="utf-8")) for source, _ in _templates(kind))
 
 
 def _words(name: str, kind: str) -> Mapping[str, str]:

@@ -43,10 +43,14 @@ def test_the_package_is_complete(kind: str, tmp_path: Path, monkeypatch: pytest.
     [
         (["Two Words"], "dlkit plugins new two-words"),
         (["2d"], "is not kebab-case"),
-        (["autoencoder"], "dlkit has a technique named 'autoencoder' already"),
+        (["autoencoder"], "dlkit has the technique 'autoencoder' already"),
         (["export"], "a name of dlkit's own commands"),
+        (["class", "--kind", "augmenter"], "'class' means something else"),
+        (["torch", "--kind", "augmenter"], "'torch' means something else"),
+        (["network"], "'network' means something else"),
+        (["contract", "--kind", "logger"], "'contract' means something else"),
         (["mine", "--out", "full"], "nothing is overwritten"),
-        (["digits", "--kind", "dataset"], "dlkit has a dataset named 'digits' already"),
+        (["digits", "--kind", "dataset"], "dlkit has the dataset 'digits' already"),
     ],
 )
 def test_names_that_cannot_be(
