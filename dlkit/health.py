@@ -1,7 +1,8 @@
 """What ``dlkit doctor`` looks at; light, but for PyTorch, which it tries to import.
 
-Nothing private belongs into a bug report: paths under the home directory begin with ``~``, user and host names are
-left out, and of the environment only the variables in :data:`VARIABLES` are shown.
+Nothing private belongs into a bug report: paths under the home directory begin with ``~``, those under the folder at
+hand with ``.``, user and host names are left out, and of the environment only the variables in :data:`VARIABLES` are
+shown.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def examine() -> tuple[dict[str, Any], list[str]]:
         "python": f"{platform.python_version()} ({sys.executable})",
         "platform": platform.platform(),
         "packages": packages,
-        "torch": pairing or "torch and torchvision belong together",
+        "torch": pairing or f"{packages.get('torch')} and torchvision {packages.get('torchvision')} belong together",
         "devices": devices,
         "environment": {name: os.environ[name] for name in VARIABLES if name in os.environ},
         "plugins": {f"{p.distribution}:{p.entry_point}": p.version for p in found.plugins},
@@ -187,7 +188,7 @@ def _unwritable(path: Path) -> str:
 
 
 def without_private(value: Any) -> Any:
-    """The same with ``~`` for the home directory, ``USER`` for a user's folder, ``HOST`` for the machine's name."""
+    """The same with ``~`` for home, ``.`` for the folder at hand, ``USER`` for a user's, ``HOST`` for the machine."""
     if isinstance(value, Mapping):
         return {key: without_private(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -202,7 +203,8 @@ def without_private(value: Any) -> Any:
 def _private() -> list[tuple[str, str]]:
     """Patterns of what is not to be told → what stands for it."""
     homes = {str(Path.home()), os.path.realpath(Path.home())} - {"/", ""}
-    found = [(rf"{re.escape(home)}(?=/|\W|$)", "~") for home in sorted(homes, key=len, reverse=True)]
+    places = dict.fromkeys({str(Path.cwd())} - {"/"}, ".") | dict.fromkeys(homes, "~")
+    found = [(rf"{re.escape(place)}(?=/|\W|$)", places[place]) for place in sorted(places, key=len, reverse=True)]
     with contextlib.suppress(OSError, KeyError):
         found.append((rf"(?<=/){re.escape(getpass.getuser())}(?=/|\W|$)", "USER"))
     node = platform.node()

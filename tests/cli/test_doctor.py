@@ -52,6 +52,7 @@ def test_a_bug_report_tells_nothing_private(
         ("/home/jane/x", "~/x"),
         ("/home/janet/x", "/home/janet/x"),
         ("/scratch/jane/x", "/scratch/USER/x"),
+        ("/mnt/secret-project/runs: writable", "./runs: writable"),
         ("jane's torch", "jane's torch"),
         ({"at": ["big-box:1"]}, {"at": ["HOST:1"]}),
     ],
@@ -59,6 +60,7 @@ def test_a_bug_report_tells_nothing_private(
 def test_private_words(value: object, expected: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/jane")
     monkeypatch.setattr(getpass, "getuser", lambda: "jane")
+    monkeypatch.setattr(health.Path, "cwd", lambda: Path("/mnt/secret-project"))
     monkeypatch.setattr(health.platform, "node", lambda: "big-box")
     assert health.without_private(value) == expected
 
@@ -95,3 +97,16 @@ def test_a_plugin_that_is_slow_to_import_is_named(tmp_path: Path, monkeypatch: p
     found = health.slow_imports(SimpleNamespace(plugins=plugins))  # type: ignore[arg-type]
     assert list(found) == ["dlkit-mine:slow_plugin"]
     assert float(found["dlkit-mine:slow_plugin"].removesuffix(" s")) >= 0.2
+
+
+def test_what_belongs_together_stays_on_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    facts = {"python": "3.11", "packages": {f"package-{n}": "1.2.3" for n in range(9)}, "caches": {"a": "1", "b": "2"}}
+    monkeypatch.setattr(health, "examine", lambda: (facts | {"devices": [], "plugin_problems": []}, []))
+    assert main(["doctor"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert all(line.rstrip(",").endswith("1.2.3") for line in lines if "package" in line)
+    assert lines[-4:] == [f"{'caches':<16}a 1", " " * 16 + "b 2", f"{'devices':<16}-", "Everything works."]
