@@ -91,7 +91,7 @@ def encode(
 @click.command("export")
 @run_argument
 @click.option("--format", "format_name", metavar="FORMAT",
-              help="onnx, torch (a torch.export program) or safetensors; by default as the suffix of --out says, "
+              help="one of `dlkit list exporters`, such as onnx; by default as the suffix of --out says, "
                    "else onnx.")  # fmt: skip
 @click.option("--out", metavar="FILE", help="The file to write; by default in the run's folder exports/.")
 @click.option("--part", metavar="PART", help="model (images in) or another part that the technique has, such as the "
