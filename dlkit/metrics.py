@@ -68,10 +68,12 @@ class Metrics(Sequence[Metric]):
     Attributes:
         rows: the figures.
         tables: what does not stand beside baselines, by the row.
+        notices: what a user must know of them, such as why there are none: warned of, and shown in the report.
     """
 
     rows: tuple[Metric, ...]
     tables: tuple[Table, ...] = ()
+    notices: tuple[str, ...] = ()
 
     def __getitem__(self, index: Any) -> Any:
         return self.rows[index]
@@ -81,6 +83,10 @@ class Metrics(Sequence[Metric]):
 
     def __iter__(self) -> Iterator[Metric]:
         return iter(self.rows)
+
+    def __add__(self, more: Metrics) -> Metrics:
+        """The figures, tables and notices of both."""
+        return Metrics(self.rows + more.rows, self.tables + more.tables, self.notices + more.notices)
 
     def get(self, name: str, split: str) -> Metric:
         """The metric of that name and split.

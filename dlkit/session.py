@@ -271,7 +271,7 @@ def conclude(run: Run, technique: Technique[Any], data: ImageData, runtime: Runt
     """Evaluate, draw, and write the report; files of an earlier conclusion are replaced."""
     display.info("Evaluating")
     metrics = _figures(run, technique, data, runtime)
-    run.save_evaluation(metrics, data.notices)
+    run.save_evaluation(metrics, (*data.notices, *metrics.notices))
     pictures = chain(pictures_of(run, technique, data, runtime), code_pictures(run, technique, metrics, data, runtime))
     save_pictures(pictures, run.path / "plots")
     write_report(run.path)
@@ -281,6 +281,8 @@ def conclude(run: Run, technique: Technique[Any], data: ImageData, runtime: Runt
 def _figures(run: Run, technique: Technique[Any], data: ImageData, runtime: Runtime) -> Metrics:
     """The technique's own figures, and what its capabilities let the core measure."""
     metrics = technique.evaluate(data, runtime)
+    for notice in metrics.notices:
+        runtime.warn(notice)
     if not capabilities_of(run) >= TWO_WAY:
         return metrics
     from dlkit.rate_distortion import rate_distortion  # scikit-learn: not before it is needed

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dlkit.judging.conditional import made
 from dlkit.judging.distances import NEIGHBOURS, Values, frechet, overlap
 from dlkit.judging.features import features
 from dlkit.judging.options import JudgeOptions
 from dlkit.judging.verdict import FLOOR, Generate
-from dlkit.metrics import Metric, Row, Table
+from dlkit.metrics import Metric, Metrics, Row, Table
 
 if TYPE_CHECKING:
     from dlkit.data import ImageData
@@ -35,9 +36,7 @@ class _Class:
     coverage_floor: float
 
 
-def judge_classes(
-    generate: Generate, data: ImageData, runtime: Runtime, options: JudgeOptions
-) -> tuple[list[Metric], list[Table]]:
+def judge_classes(generate: Generate, data: ImageData, runtime: Runtime, options: JudgeOptions) -> Metrics:
     """FID within classes and the least coverage, and both for each class.
 
     Half of a class's training images are what is compared with, the other half is the floor, as in ``judge``; all sets
@@ -49,13 +48,16 @@ def judge_classes(
         runtime: where.
         options: how many images are judged, and by which features.
     """
-    found = _classes(generate, data, runtime, options)
+    if data.train.labels is None or data.spec.target != "classes":
+        return Metrics(())
+    found = _classes(generate, data.train.labels, data, runtime, options)
     if not found:
-        return [], []
+        needed = f"No class has {2 * FEWEST} training images."
+        return Metrics((), notices=(f"Generated images are not compared class by class. {needed}",))
     numbers = [each.images for each in found]
     between = f"{min(numbers):,} to {max(numbers):,}" if len(set(numbers)) > 1 else f"{numbers[0]:,}"
     note = f"{len(found)} of {len(data.spec.classes)} classes, {between} images of each"
-    rows = [
+    rows = (
         Metric(
             name="class_fid", label="FID within classes", value=float(np.mean([each.fid for each in found])),
             split="train", better="lower", note=note,
@@ -66,10 +68,11 @@ def judge_classes(
             split="train", better="higher", bounds=(FLOOR,),
             baselines={FLOOR: min(each.coverage_floor for each in found)},
         ),
-    ]  # fmt: skip
+    )  # fmt: skip
     lines = tuple(_line(each, data.spec.classes[each.label]) for each in found)
     note = f"Floor: what {FLOOR} of the class score."
-    return rows, [Table(name="generated_classes", title="Generated images by class", rows=lines, note=note)]
+    table = Table(name="generated_classes", title="Generated images by class", rows=lines, note=note)
+    return Metrics(rows, (table,))
 
 
 def _line(found: _Class, name: str) -> Row:
@@ -79,11 +82,10 @@ def _line(found: _Class, name: str) -> Row:
     }  # fmt: skip
 
 
-def _classes(generate: Generate, data: ImageData, runtime: Runtime, options: JudgeOptions) -> list[_Class]:
-    labels, spec = data.train.labels, data.spec
-    if labels is None or spec.target != "classes":
-        return []
-    counts = torch.bincount(labels[labels >= 0], minlength=len(spec.classes))
+def _classes(
+    generate: Generate, labels: Tensor, data: ImageData, runtime: Runtime, options: JudgeOptions
+) -> list[_Class]:
+    counts = torch.bincount(labels[labels >= 0], minlength=len(data.spec.classes))
     largest = counts.argsort(descending=True, stable=True)[:MOST_CLASSES].sort().values.tolist()
     most = max(FEWEST, min(MOST, options.judged // len(largest)))
     sizes = {label: min(most, int(counts[label]) // 2) for label in largest}
@@ -92,7 +94,7 @@ def _classes(generate: Generate, data: ImageData, runtime: Runtime, options: Jud
         return []
     by = features(options, data, runtime)
 
-    def of(pixels: torch.Tensor) -> Values:
+    def of(pixels: Tensor) -> Values:
         with runtime.inference():
             parts = [by.of(part.to(runtime.device)).float().cpu() for part in torch.split(pixels, MOST)]
         return torch.cat(parts).double().numpy()

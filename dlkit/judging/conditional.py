@@ -26,10 +26,10 @@ from dlkit.baselines import wilson_interval
 from dlkit.baselines.limits import affordable
 from dlkit.data import Split
 from dlkit.data.data import Resident
-from dlkit.judging.classifier import answers, can_be_learned, digest_of, judge_classifier, trained_on
+from dlkit.judging.classifier import FEWEST, answers, can_be_learned, digest_of, judge_classifier, trained_on
 from dlkit.judging.options import JudgeOptions
 from dlkit.judging.verdict import CHUNK, Generate
-from dlkit.metrics import Metric
+from dlkit.metrics import Metric, Metrics
 from dlkit.supervised.objective import known_rows
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ LEARNED_FROM = 20_000
 CHANCE, GENUINE, FROM_GENUINE = "the commonest answer", "held-out genuine images", "trained on genuine images"
 
 
-def judge_conditions(generate: Generate, data: ImageData, runtime: Runtime, options: JudgeOptions) -> list[Metric]:
+def judge_conditions(generate: Generate, data: ImageData, runtime: Runtime, options: JudgeOptions) -> Metrics:
     """GAN-test and GAN-train.
 
     Args:
@@ -52,25 +52,28 @@ def judge_conditions(generate: Generate, data: ImageData, runtime: Runtime, opti
         options: how many images are judged.
 
     Returns:
-        Nothing where there are too few labels to train a judge on.
+        A notice where there are too few labels to train a judge on.
     """
     if not can_be_learned(data):
-        return []
+        needed = f"A judge learns from {FEWEST} labelled training images of a class or label, on average."
+        return Metrics(
+            (), notices=(f"Whether generated images are what they were asked to be is not measured. {needed}",)
+        )
     judge, held_out, target = judge_classifier(data, runtime), _known(data.held_out), data.spec.target
     truth = labels_of(held_out) if len(held_out) else None
     asked = _asked(data, options.judged, runtime, "GAN-test")
     recognised = answers(judge, made(generate, asked, data, runtime, "GAN-test"), runtime)
     by_judge = {} if truth is None else {GENUINE: rightness(answers(judge, held_out, runtime), truth, target)}
     note = f"{len(asked):,} images, by a classifier of this data ({digest_of(judge)})"
-    rows = [_row("gan_test", "GAN-test", recognised, asked, target, by_judge, "train", note)]
+    test = _row("gan_test", "GAN-test", recognised, asked, target, by_judge, "train", note)
     if truth is None or held_out.name == data.train.name:
-        return rows
+        return Metrics((test,))
     count = affordable(min(int(known_rows(data.train).sum()), LEARNED_FROM), data.spec.shape)
     learned = made(generate, _asked(data, count, runtime, "GAN-train"), data, runtime, "GAN-train")
     said = answers(trained_on(learned, data, runtime), held_out, runtime)
     note = f"a classifier trained on {count:,} generated images"
     beside = {FROM_GENUINE: by_judge[GENUINE]}
-    return [*rows, _row("gan_train", "GAN-train", said, truth, target, beside, held_out.name, note)]
+    return Metrics((test, _row("gan_train", "GAN-train", said, truth, target, beside, held_out.name, note)))
 
 
 def made(generate: Generate, labels: Tensor, data: ImageData, runtime: Runtime, name: str) -> Split:

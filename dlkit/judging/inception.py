@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dlkit.errors import DataError, UsageError
+from dlkit.files import scratch_folder
 
 LAYER = "2048"
 """The mean over places of the last maps: what FID, KID and precision are defined on."""
@@ -64,8 +64,8 @@ def inception(weights: Path | None) -> tuple[Inception, str]:
             "--features inception needs torch-fidelity, which is not installed.", "pip install 'dlkit[inception]'"
         ) from error
     tensors = _read(weights)
-    with torch.random.fork_rng(devices=[]), TemporaryDirectory(prefix="dlkit-inception-") as folder:
-        own = Path(folder) / "weights.pth"
+    with torch.random.fork_rng(devices=[]), scratch_folder("inception") as folder:
+        own = folder / "weights.pth"
         torch.save(tensors, own)  # tensors alone: nothing that unpickling could execute
         try:
             extractor: Any = FeatureExtractorInceptionV3("inception", [LAYER], feature_extractor_weights_path=str(own))

@@ -35,7 +35,9 @@ _COPIED = 0.01
 """A generated image that is nearer to a training image than this share of held-out images, or the nearest of fewer of
 them, is to theirs is a copy."""
 _FEWEST = 10
-"""Held-out images that tell copies from likeness."""
+"""Held-out images that tell copies from likeness; images of each that are compared at all."""
+_FEW = 100
+"""Images of each of which figures say little: docs/techniques/gan.md, "With few images"."""
 
 FLOOR, GAUSSIAN, NOISE = "other genuine images", "Gaussian in PCA space", "noise"
 
@@ -70,8 +72,9 @@ def judge(generate: Generate, data: ImageData, runtime: Runtime, options: JudgeO
     """
     split = data.train if len(data.train) else data.held_out
     count = min(options.judged, len(split) // 2)
-    if count < 10:
-        return Metrics(())
+    if count < _FEWEST:
+        said = f"{len(split)} {split.name} images are too few: it takes {2 * _FEWEST}, one half beside the other."
+        return Metrics((), notices=(f"Generated images are not compared with genuine ones. {said}",))
     found = features(options, data, runtime)
     order = torch.randperm(len(split), generator=runtime.generator("judged", device="cpu"))[: 2 * count]
     genuine = _judged(split.pixels(order[:count]), found, runtime)
@@ -85,8 +88,18 @@ def judge(generate: Generate, data: ImageData, runtime: Runtime, options: JudgeO
     note = f"{count:,} images of each; {found.name} ({found.digest}), {found.resizer}, {runtime.precision}"
     return Metrics(
         (*_rows(genuine, ours, beside, split.name, note), _pixels(genuine, ours, beside, split.name),
-         *_copies(ours.images, data, runtime))
+         *_copies(ours.images, data, runtime)),
+        notices=_doubts(count),
     )  # fmt: skip
+
+
+def _doubts(count: int) -> tuple[str, ...]:
+    if count >= _FEW:
+        return ()
+    return (
+        f"FID and the other distances are of {count} images of each. Of fewer than {_FEW} they hardly tell good "
+        "images from bad ones; look at the images.",
+    )
 
 
 def generated(generate: Generate, count: int, runtime: Runtime, name: str = "judged images") -> Tensor:

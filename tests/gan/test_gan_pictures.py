@@ -49,7 +49,9 @@ def test_the_course_shows_what_was_recorded() -> None:
 
 
 @pytest.mark.parametrize("name", ["gan", "cgan"])
-def test_the_pictures_of_a_run(name: str, shapes_npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pictures_of_a_run(
+    name: str, shapes_npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = [name, "--data", str(shapes_npz), "--net", "mlp", "--width", "4", "--latent", "3", "--epochs", "3"]
     shown: list[Any] = []
 
@@ -61,6 +63,8 @@ def test_the_pictures_of_a_run(name: str, shapes_npz: Path, tmp_path: Path, monk
     assert main([*words, "--threads", "1", "--quiet", "--features", "pixels", "--runs", str(tmp_path)]) == 0
     assert [picture.name for picture in shown] == ["generated", "over-time", "game", "walk", "nearest"]
     run = dlkit.load("latest", runs=tmp_path).run
+    for told in (capsys.readouterr().err, (run.path / "report.html").read_text()):
+        assert "FID and the other distances are of 32 images of each" in told
     with Image.open(run.path / "samples" / "over-time.gif") as gif:
         assert gif.n_frames == 3
     assert isinstance(run.settings.options, CganOptions if name == "cgan" else GanOptions)

@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from dlkit.data import ImageData, load_data
 from dlkit.judging import JudgeOptions, judge_classes, judge_conditions
 from dlkit.judging.conditional import rightness
+from dlkit.metrics import Metrics
 from dlkit.options import DataOptions, RuntimeOptions
 from dlkit.runtime import Runtime
 
@@ -73,8 +74,9 @@ def test_classes_are_judged_one_by_one(stripes: ImageData) -> None:
         return torch.where((labels == 1)[:, None, None, None], images[:1].expand(count, -1, -1, -1), images)
 
     runtime = Runtime(RuntimeOptions(threads=1))
-    (fid, coverage), (table,) = judge_classes(collapsed, stripes, runtime, OPTIONS)
-    (best, covered), _ = judge_classes(obedient, stripes, runtime, OPTIONS)
+    found = judge_classes(collapsed, stripes, runtime, OPTIONS)
+    (fid, coverage), (table,) = found, found.tables
+    best, covered = judge_classes(obedient, stripes, runtime, OPTIONS)
     assert coverage.value < 0.3 < 0.8 < covered.value
     assert coverage.value == table.rows[1]["coverage"]
     assert fid.value > best.value
@@ -113,5 +115,17 @@ def test_attributes_and_numbers(tmp_path: Path, target: str) -> None:
 def test_unlabelled_images_are_not_asked_about(tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", images=np.zeros((40, 8, 8), dtype=np.uint8))
     data, runtime = load_data(DataOptions(data=str(tmp_path / "data.npz"))), Runtime(RuntimeOptions(threads=1))
-    assert judge_conditions(obedient, data, runtime, OPTIONS) == []
-    assert judge_classes(obedient, data, runtime, OPTIONS) == ([], [])
+    assert len(judge_conditions(obedient, data, runtime, OPTIONS)) == 0
+    assert judge_classes(obedient, data, runtime, OPTIONS) == Metrics(())
+
+
+def test_of_too_few_images_it_is_said_that_they_are_not_judged(tmp_path: Path) -> None:
+    """Nine training images of a class: enough neither for a class's distances nor for a judge."""
+    labels = torch.arange(87) % 3
+    data = data_of(tmp_path / "few.npz", striped(labels, torch.Generator().manual_seed(0)), labels.numpy())
+    runtime = Runtime(RuntimeOptions(threads=1))
+    by_class, asked = (judged(obedient, data, runtime, OPTIONS) for judged in (judge_classes, judge_conditions))
+    assert (len(by_class), len(asked)) == (0, 0)
+    both = by_class + asked
+    assert "No class has 20 training images" in both.notices[0]
+    assert "20 labelled training images" in both.notices[1]

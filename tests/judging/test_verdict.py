@@ -37,3 +37,15 @@ def test_copies_are_counted_where_there_are_few_images_too(tmp_path: Path, held_
         assert found[0].value == pytest.approx(0.5, abs=0.02)
         assert found[0].baselines == {"held-out images": 1 / held_out}
         assert "5% of held-out" in found[0].note
+
+
+@pytest.mark.parametrize(("train", "said"), [(21, "19 train images are too few"), (60, "of 27 images of each")])
+def test_of_few_images_it_is_said_that_figures_say_little(tmp_path: Path, train: int, said: str) -> None:
+    def anything(count: int, generator: Generator) -> Tensor:
+        return torch.rand(count, 1, 8, 8, generator=generator)
+
+    data = noise(tmp_path, 80 - train)
+    figures = judge(anything, data, Runtime(RuntimeOptions(threads=1)), JudgeOptions(features="pixels"))
+    (notice,) = figures.notices
+    assert said in notice
+    assert (len(figures) == 0) == (train == 21)

@@ -100,10 +100,8 @@ class Cgan(Gan):
         """As :class:`Gan`, and whether images are what they were asked to be; see :mod:`dlkit.judging`."""
         from dlkit.judging import judge_classes, judge_conditions
 
-        found = super().evaluate(data, runtime)
-        rows, tables = judge_classes(self.generate, data, runtime, self.options)
-        asked = judge_conditions(self.generate, data, runtime, self.options)
-        return Metrics((*found.rows, *rows, *asked), (*found.tables, *tables))
+        classes = judge_classes(self.generate, data, runtime, self.options)
+        return super().evaluate(data, runtime) + classes + judge_conditions(self.generate, data, runtime, self.options)
 
     def pictures(self, data: ImageData, runtime: Runtime) -> Iterable[Picture]:
         """As :class:`Gan`, and what becomes of what it is told; see :mod:`.told_pictures`."""
