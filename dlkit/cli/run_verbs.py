@@ -16,6 +16,7 @@ from dlkit.files import user_path
 @click.option("--schedule", metavar="NAME[:X]", help="State the schedule anew; its horizon is then the new TOTAL.")
 @click.option("--patience", metavar="N", help="Another patience, or none.")
 @click.option("--max-time", metavar="TIME", help="Another limit on the training time, or none.")
+@click.option("--budget", metavar="TIME", help="Another budget of what searches, such as augment-search, in all.")
 @click.option("--devices", metavar="N", help="Another number of processes on this machine.")
 @click.option("--nodes", metavar="N", help="Another number of machines.")
 @click.option("--rendezvous", metavar="HOST:PORT", help="Where the machines' processes find one another now.")
@@ -27,6 +28,7 @@ def resume(
     schedule: str | None,
     patience: str | None,
     max_time: str | None,
+    budget: str | None,
     devices: str | None,
     nodes: str | None,
     rendezvous: str | None,
@@ -41,7 +43,7 @@ def resume(
     from dlkit import session
 
     given = {"epochs": epochs, "schedule": schedule, "patience": patience, "max_time": max_time,
-             "devices": devices, "nodes": nodes, "rendezvous": rendezvous}  # fmt: skip
+             "budget": budget, "devices": devices, "nodes": nodes, "rendezvous": rendezvous}  # fmt: skip
     display = make_display(quiet, as_json)
     changes = {name: value for name, value in given.items() if value is not None}
     show_run(session.resume(opened(run, runs), display, changes=changes), display)

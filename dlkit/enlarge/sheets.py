@@ -68,7 +68,7 @@ def _padded(images: Tensor) -> Tensor:
 
 
 def gallery(image: Tensor, other: Tensor, runtime: Runtime) -> tuple[Figure, list[str]]:
-    """All installed augmenters on one image, a row for each, weaker to stronger.
+    """All installed augmenters on one image, a row for each, weaker to stronger; of policies and pairs some draws.
 
     Args:
         image: pixels ``(C, H, W)``.
@@ -84,7 +84,7 @@ def gallery(image: Tensor, other: Tensor, runtime: Runtime) -> tuple[Figure, lis
             left_out.append(card.name)
             continue
         rows.append(torch.stack([image, *_row(card, image, other, runtime)]))
-        titles.append(card.name if card.strengths or _draws(card) else f"{card.name} (one strength)")
+        titles.append(card.name + (" (five draws)" if _draws(card) else "" if card.strengths else " (one strength)"))
     columns = ["image", *(f"strength {strength:g}" for strength in STRENGTHS)]
     return plots.image_grid(rows, titles, columns, cell=1.0), left_out
 
@@ -105,10 +105,10 @@ def _draws(card: AugmenterCard) -> bool:
 
 
 def _row(card: AugmenterCard, image: Tensor, other: Tensor, runtime: Runtime) -> Iterator[Tensor]:
-    """At each strength; of an augmenter without strengths five draws, of one that has nothing to draw one image."""
-    pair = torch.stack([image, other]).to(runtime.device)
-    for number, strength in enumerate(STRENGTHS if card.strengths or _draws(card) else (1.0,)):
-        step = exactly(card, strength) if card.strengths else Step(card.name, (), 1.0)
+    """At each strength, with the same draws; five draws as they are by default; or what there is one of."""
+    pair, plain = torch.stack([image, other]).to(runtime.device), Step(card.name, (), 1.0)
+    several = [plain] * len(STRENGTHS) if _draws(card) else [exactly(card, strength) for strength in STRENGTHS]
+    for number, step in enumerate(several if card.strengths or _draws(card) else [plain]):
         draw = number if _draws(card) else 0
         keys = sample_keys(runtime.derive("gallery", card.name), torch.tensor([draw, draw + 1000]))
         scenes = Scenes(pair if card.pairs else pair[:1])

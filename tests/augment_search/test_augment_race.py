@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 from dlkit_builtin.augment_search.arms import Arm, at_strengths, single_arms
+from dlkit_builtin.augment_search.evaluation import _gains
 from dlkit_builtin.augment_search.search import HELPS, HURTS, UNCLEAR, Search
 from dlkit_builtin.augment_search.trials import BudgetSpentError
 from scipy.stats import t
@@ -80,6 +81,19 @@ def test_intervals_pool_the_scatter_of_all_arms() -> None:
         half = t.ppf(0.975, len(gains)) * scatter / math.sqrt(2)
         low, high = search.results[0].interval
         assert high - low == pytest.approx(2 * half)
+
+
+def test_as_many_right_answers_as_without_are_no_gain() -> None:
+    """One fewer with one seed and one more with another are, in floating point, a little more than nothing."""
+    right = {"": [351, 352, 348, 350, 352], "flip@0.01": [350, 352, 348, 350, 353]}
+    accuracies = {policy: [count / 359 for count in counts] for policy, counts in right.items()}
+    trials = Made({})
+    trials.accuracy = lambda policy, seed: accuracies[policy][seed]  # type: ignore[method-assign]
+    search = searched(trials, arms(1))
+    assert search.best is None
+    assert str(search.results[0].row()["gain"]) == "0.0"
+    (told,) = _gains({"none": accuracies[""], "found": accuracies["flip@0.01"]}, "found", "test")
+    assert told.value == 0
 
 
 def test_a_spent_budget_ends_it_with_what_there_is() -> None:

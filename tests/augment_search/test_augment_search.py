@@ -172,6 +172,20 @@ def test_what_is_found_may_be_what_it_is_compared_with(run: Run) -> None:
     ]
 
 
+def test_more_budget_goes_on_with_the_search(small: Path, tmp_path: Path) -> None:
+    options = OPTIONS | {"learner": small / "learner.toml", "data": small / "sides.npz", "runs": tmp_path, "epochs": 1}
+    run = dlkit.train("augment-search", **options | {"final_seeds": 1, "budget": "0.001s"}).run
+    before = json.loads((run.path / "search.json").read_text())["trials"]
+    technique: Any = run.load_technique()
+    assert not technique.facts["complete"]
+    assert main(["resume", str(run.path), "--budget", "5m", "--quiet"]) == 0
+    after = json.loads((run.path / "search.json").read_text())["trials"]
+    assert {key: after[key] for key in before} == before
+    technique = Run(run.path).load_technique()
+    assert technique.facts["complete"]
+    assert technique.facts["trials"] == len(after) > len(before)
+
+
 def test_it_cannot_be_trained_for_longer(run: Run, capsys: Any) -> None:
     assert main(["resume", str(run.path), "--epochs", "9"]) == 2
     assert "--epochs: a run of augment-search cannot be trained for longer" in capsys.readouterr().err

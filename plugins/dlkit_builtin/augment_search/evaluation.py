@@ -78,8 +78,8 @@ def _gains(accuracies: Mapping[str, Sequence[float]], top: str, split: str) -> I
         differences = [100 * (mine - other) for mine, other in zip(accuracies[top], values, strict=True)]
         interval = mean_and_t_interval(differences, shared=False)[1] if len(differences) > 1 else None
         yield Metric(
-            name=f"gain_over_{name}", label=f"gain over {WORDS[name]}", value=_average(differences), split=split,
-            better="higher", unit="points", interval=interval, baselines={WORDS[name]: 0.0},
+            name=f"gain_over_{name}", label=f"gain over {WORDS[name]}", value=round(_average(differences), 9) + 0.0,
+            split=split, better="higher", unit="points", interval=interval, baselines={WORDS[name]: 0.0},
             note="of accuracy, " + ("the same seeds" if interval else "one seed: it may be chance"),
         )  # fmt: skip
 
@@ -108,7 +108,8 @@ def _shortage(facts: Mapping[str, Any]) -> str:
     """What the budget was too small for."""
     out = facts.get("left_out", 0)  # a run of an earlier version says nothing of it
     left = f"{out} others were not tried, for lack of time. " if out else ""
-    return left + ("" if facts["complete"] else "The budget was spent before the search was through.")
+    spent = "" if facts["complete"] else "The budget was spent before the search was through. "
+    return f"{left}{spent}`dlkit resume RUN --budget TIME` goes on." if left or spent else ""
 
 
 def _average(values: Sequence[float]) -> float:

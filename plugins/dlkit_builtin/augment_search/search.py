@@ -37,8 +37,8 @@ class Gain:
 
     @property
     def mean(self) -> float:
-        """Over the seeds that there are."""
-        return math.fsum(self.gains) / len(self.gains)
+        """Over the seeds that there are; what is due to rounding alone is no gain."""
+        return round(math.fsum(self.gains) / len(self.gains), 9) + 0.0  # −0 is 0
 
     @property
     def verdict(self) -> str:
@@ -156,8 +156,9 @@ class Search:
     def _tell(self, ranked: Sequence[Gain], stop: int) -> None:
         if ranked:
             best, worst = ranked[0], ranked[-1]
+            count = "1 policy" if len(ranked) == 1 else f"{len(ranked)} policies"
             self.say(
-                f"{len(ranked)} policies, {stop} seeds: best {best.arm.policy} {100 * best.mean:+.1f}, "
+                f"{count}, {stop} seeds: best {best.arm.policy} {100 * best.mean:+.1f}, "
                 f"worst {worst.arm.policy} {100 * worst.mean:+.1f} points of accuracy"
             )
 
