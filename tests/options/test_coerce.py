@@ -24,7 +24,7 @@ from dlkit.options import (
     to_plain,
     to_text,
 )
-from dlkit.options.values import SCHEDULES, Duration, Fold, LabelBudget, Schedule, Size
+from dlkit.options.values import MOST_SIDE, SCHEDULES, Duration, Fold, LabelBudget, Schedule, Size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ def _numbers(one: Option) -> st.SearchStrategy[Any]:
 _positive = st.floats(1e-300, 1e300)
 _with_number = ("step", "exponential", "inverse", "exp")
 _parsed: dict[type, st.SearchStrategy[Any]] = {
-    Size: st.builds(Size, st.integers(1, 10**6), st.integers(1, 10**6)),
+    Size: st.builds(Size, st.integers(1, MOST_SIDE), st.integers(1, MOST_SIDE)),
     Fold: st.integers(2, 10**6).flatmap(lambda count: st.builds(Fold, st.integers(1, count), st.just(count))),
     LabelBudget: st.builds(LabelBudget, st.integers(2, 10**17)) | st.builds(LabelBudget, st.none(), st.floats(1e-4, 1)),
     Duration: st.builds(Duration, st.floats(0, 1e18)),
