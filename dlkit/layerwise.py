@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from dlkit.runtime import Runtime
 
 
+def layer_phase(number: int) -> str:
+    """The name of the phase in which layer ``number``, counted from 1, is learned."""
+    return f"layer-{number}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class LayerTask:
     """One layer h = s(W x + b) that is to be learned from x alone.

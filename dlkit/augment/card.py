@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from dlkit.errors import PluginError, UsageError
 from dlkit.files import user_path
+from dlkit.options.literals import shortest
 from dlkit.options.suggest import did_you_mean
 
 Spread = Literal["around", "up-to", "exact"]
@@ -204,8 +205,3 @@ def as_path(text: str) -> Path:
         return user_path(text)
     except UsageError as error:
         raise ValueError(str(error)) from None
-
-
-def shortest(number: float) -> str:
-    """The shortest text that ``float`` reads back as the same number."""
-    return repr(float(number)).removesuffix(".0")

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Self
 
-from dlkit.augment.card import AugmenterCard, Value, shortest
+from dlkit.augment.card import AugmenterCard, Value
+from dlkit.options.literals import shortest
 
 
 @dataclass(frozen=True)

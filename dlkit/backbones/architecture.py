@@ -6,24 +6,16 @@ metadata: ``timm mobilenetv2_100, pad_type='same'``; ``torchvision.squeezenet1_0
 
 from __future__ import annotations
 
-import ast
 import re
 from typing import Any
 
 from dlkit.backbones.source import Draft
 from dlkit.backbones.weights import WeightsFile
 from dlkit.errors import DataError
+from dlkit.options.literals import literal
 
 _ARCH = re.compile(r"(timm|torchvision)[ ./:]\s*([A-Za-z0-9_.]+)((?:\s*,\s*\w+\s*=\s*[^,=]+)*)\s*")
 _UNSET = object()
-
-
-def literal(text: str) -> Any:
-    """A Python literal where the text reads as one; ``true``, ``false``, ``none`` in any case; else the text."""
-    try:
-        return ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError):
-        return {"true": True, "false": False, "none": None}.get(text.strip().lower(), text.strip())
 
 
 def check_architecture(file: WeightsFile, draft: Draft) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from dlkit.backbones.architecture import check_architecture, literal
+from dlkit.backbones.architecture import check_architecture
 from dlkit.backbones.backbone import Backbone, Origin, Stage
 from dlkit.backbones.dissect import (
     Trace,
@@ -24,6 +24,7 @@ from dlkit.backbones.source import Draft, Size, Source
 from dlkit.backbones.weights import WeightsFile, load_weights, read_metadata, read_weights
 from dlkit.data.spec import ImageForm
 from dlkit.errors import DataError, UsageError
+from dlkit.options.literals import literal
 
 
 def arguments_of(options: BackboneOptions) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from dlkit.augment.card import AugmenterCard, Parameter, shortest
+from dlkit.augment.card import AugmenterCard, Parameter
 from dlkit.augment.cards import augmenters
+from dlkit.options.literals import shortest
 
 
 def list_augmenters(pattern: str, as_json: bool) -> None:

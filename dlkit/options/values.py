@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
+from dlkit.options.literals import shortest
 from dlkit.options.suggest import did_you_mean
 
 MOST_SIDE = 16_384
@@ -72,7 +73,7 @@ class LabelBudget:
         raise ValueError(f"expected a number of labels from 2 on, like 100, or a share like 0.1, got {text!r}")
 
     def __str__(self) -> str:
-        return _shortest(self.share) if self.count is None else str(self.count)
+        return shortest(self.share) if self.count is None else str(self.count)
 
 
 @dataclass(frozen=True)
@@ -94,12 +95,7 @@ class Duration:
         for unit, seconds in (("h", 3600), ("m", 60)):
             if self.seconds >= seconds and self.seconds % seconds == 0:
                 return f"{int(self.seconds) // seconds}{unit}"
-        return f"{_shortest(self.seconds)}s"
-
-
-def _shortest(number: float) -> str:
-    """The shortest text that ``float`` reads back as the same number."""
-    return repr(float(number)).removesuffix(".0")
+        return f"{shortest(self.seconds)}s"
 
 
 SCHEDULES = ("constant", "step", "exponential", "sqrt", "inverse", "exp", "cosine", "one-cycle")
@@ -150,7 +146,7 @@ class Schedule:
         return cls(name, value)
 
     def __str__(self) -> str:
-        return f"{self.name}:{_shortest(self.value)}" if self.value else self.name
+        return f"{self.name}:{shortest(self.value)}" if self.value else self.name
 
     @property
     def has_horizon(self) -> bool:

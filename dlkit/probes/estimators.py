@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any
 
 from dlkit.data.spec import TargetKind
 from dlkit.errors import UsageError
+from dlkit.options.literals import literal
 from dlkit.options.suggest import did_you_mean
 
 Grid = Mapping[str, Sequence[Any]]
@@ -133,14 +133,7 @@ def parse_parameters(pieces: Iterable[str]) -> dict[str, tuple[Any, ...]]:
         else:
             raise ValueError(f"--param takes KEY=VALUE, got {piece!r}")
     pairs = (text.partition("=") for text in whole)
-    return {key.strip(): tuple(_literal(value) for value in values.split("|")) for key, _, values in pairs}
-
-
-def _literal(text: str) -> Any:
-    try:
-        return ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError):
-        return {"true": True, "false": False, "none": None}.get(text.strip().lower(), text.strip())
+    return {key.strip(): tuple(literal(value) for value in values.split("|")) for key, _, values in pairs}
 
 
 def make_estimator(name: str, target: TargetKind, parameters: Mapping[str, Any], seed: int) -> Any:

@@ -19,7 +19,7 @@ from dlkit.data import ImageData, Split
 from dlkit.data.data import Resident
 from dlkit.data.spec import DataSpec
 from dlkit.errors import UsageError
-from dlkit.layerwise import vectors
+from dlkit.layerwise import layer_phase, vectors
 from dlkit.options import TrainOptions
 from dlkit.technique import PhasePlan
 from dlkit_builtin.autoencoder.networks import DenseDecoder, DenseEncoder
@@ -38,14 +38,9 @@ def plan(options: AutoencoderOptions, network: Network) -> list[PhasePlan]:
     encoder, decoder = _halves(network)
     pairs = zip(encoder.linears, decoder.linears[::-1], strict=True)
     return [
-        PhasePlan(phase_of(index), options.greedy_epochs, {"encoder": up, "decoder": down})
+        PhasePlan(layer_phase(index + 1), options.greedy_epochs, {"encoder": up, "decoder": down})
         for index, (up, down) in enumerate(pairs)
     ]
-
-
-def phase_of(index: int) -> str:
-    """The name of a layer's phase, from ``layer-1`` on."""
-    return f"layer-{index + 1}"
 
 
 def pretrain(whole: Autoencoder, data: ImageData, runtime: Runtime, run: Run) -> None:
@@ -54,7 +49,7 @@ def pretrain(whole: Autoencoder, data: ImageData, runtime: Runtime, run: Run) ->
     pairs = list(zip(encoder.linears, decoder.linears[::-1], strict=True))
     for index, (up, down) in enumerate(pairs):
         layer = _layer(whole, index, data.spec, runtime)
-        layer.fit(data, runtime, run, phase_of(index))
+        layer.fit(data, runtime, run, layer_phase(index + 1))
         taught, mirror = _halves(layer.network)
         up.load_state_dict(taught.code.state_dict())
         down.load_state_dict(mirror.output.state_dict())
@@ -111,7 +106,7 @@ def _layer(whole: Autoencoder, index: int, spec: DataSpec, runtime: Runtime) -> 
         epochs=options.greedy_epochs,
         schedule_epochs=None,
     )
-    return _drawn(own, spec, output, runtime, phase_of(index))
+    return _drawn(own, spec, output, runtime, layer_phase(index + 1))
 
 
 def _drawn(

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
+from dlkit.options.literals import shortest
 from dlkit.options.suggest import did_you_mean
 
 AMOUNTS: dict[str, tuple[str, float, float]] = {
@@ -27,8 +28,7 @@ class Corruption:
     amount: float
 
     def __str__(self) -> str:
-        amount = repr(self.amount).removesuffix(".0")  # the shortest text that reads back as the same number
-        return f"{self.kind}:{amount}"
+        return f"{self.kind}:{shortest(self.amount)}"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Self
 from torch import Tensor, nn
 
 from dlkit.data.spec import DataSpec
-from dlkit.layerwise import vectors
+from dlkit.layerwise import layer_phase, vectors
 from dlkit.metrics import Metrics
 from dlkit.technique import PhasePlan, State
 from dlkit_builtin.boltzmann.learning import Prepare, learn
@@ -44,7 +44,7 @@ class Dbn(Boltzmann):
     def plan(self) -> Sequence[PhasePlan]:
         """A phase for each layer."""
         return [
-            PhasePlan(phase(index), self.options.epochs, {"machine": machine})
+            PhasePlan(layer_phase(index + 1), self.options.epochs, {"machine": machine})
             for index, machine in enumerate(self.stack.machines)
         ]
 
@@ -56,7 +56,7 @@ class Dbn(Boltzmann):
         for index, machine in enumerate(self.stack.machines):
             learn(
                 machine, train, self.options, runtime, run,
-                phase=phase(index), held_out=val, prepare=prepare,
+                phase=layer_phase(index + 1), held_out=val, prepare=prepare,
             )  # fmt: skip
             if machine is not self.stack.top:
                 train, val = (codes(machine, split, prepare, runtime) for split in (train, val))
@@ -78,11 +78,6 @@ class Dbn(Boltzmann):
     def load(cls, state: State, options: DbnOptions, spec: DataSpec) -> Self:
         """The inverse of :meth:`state`."""
         return cls(options, spec).restored(state)
-
-
-def phase(index: int) -> str:
-    """``layer-1`` for the first."""
-    return f"layer-{index + 1}"
 
 
 def codes(machine: Machine, inputs: Split, prepare: Prepare, runtime: Runtime) -> Split:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dlkit.discovery import registry
 from dlkit.layers import initialise
-from dlkit.layerwise import LayerTask, vectors
+from dlkit.layerwise import LayerTask, layer_phase, vectors
 from dlkit.supervised.objective import known_rows, labelled
 from dlkit.supervised.training import fit_labels
 from dlkit_builtin.stacked.network import Network, weights_of
@@ -28,11 +28,6 @@ if TYPE_CHECKING:
     from dlkit.runtime import Runtime
 
 HEAD = "head"
-
-
-def layer_phase(number: int) -> str:
-    """The name of layer ``number``'s phase, from 1."""
-    return f"layer-{number}"
 
 
 @dataclass

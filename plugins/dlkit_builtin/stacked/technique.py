@@ -19,13 +19,14 @@ from torch import Tensor, nn
 from dlkit.data.spec import DataSpec
 from dlkit.errors import DataError, UsageError
 from dlkit.layers import initialise
+from dlkit.layerwise import layer_phase
 from dlkit.metrics import Metrics
 from dlkit.supervised.objective import Inference, labelled
 from dlkit.supervised.training import fit_labels
 from dlkit.technique import OutputKind, PhasePlan, State
 from dlkit_builtin.stacked.network import Network
 from dlkit_builtin.stacked.options import StackedOptions
-from dlkit_builtin.stacked.pretraining import HEAD, Pretraining, layer_phase
+from dlkit_builtin.stacked.pretraining import HEAD, Pretraining
 
 if TYPE_CHECKING:
     from dlkit.data import ImageData, Split
