@@ -11,7 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from dlkit import hookspecs
 from dlkit.card import API_VERSION
@@ -39,20 +39,38 @@ def deprecated(since: str, removed: str, instead: str) -> Callable[[Callable[_P,
         since: the release that says so first, such as ``0.2``.
         removed: the release that is to be without it, at least the next one.
         instead: what to use, a sentence.
+
+    Raises:
+        ValueError: ``removed`` is no later release than ``since``.
     """
+    if _release(removed) <= _release(since):
+        raise ValueError(f"what is deprecated since {since} stays for that release, so it cannot go in {removed}")
 
     def mark(function: Callable[_P, _T]) -> Callable[_P, _T]:
         name = f"{function.__module__}.{function.__qualname__}"
         text = f"{name} is deprecated since dlkit {since}, and removed in {removed}. {instead}"
-
-        @wraps(function)
-        def warned(*arguments: _P.args, **keywords: _P.kwargs) -> _T:
-            warnings.warn(text, DlkitDeprecationWarning, stacklevel=2)
-            return function(*arguments, **keywords)
-
-        return warned
+        if isinstance(function, type):  # which stays one, so that there may be subclasses
+            made: Any = function
+            made.__init__ = _telling(made.__init__, text)
+            return function
+        return _telling(function, text)
 
     return mark
+
+
+def _telling(function: Callable[_P, _T], text: str) -> Callable[_P, _T]:
+    """A function that warns whoever calls it, and then does what it did."""
+
+    @wraps(function)
+    def warned(*arguments: _P.args, **keywords: _P.kwargs) -> _T:
+        warnings.warn(text, DlkitDeprecationWarning, stacklevel=2)
+        return function(*arguments, **keywords)
+
+    return warned
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in version.split("."))
 
 
 def wrong_api(module: ModuleType, distribution: str) -> str:

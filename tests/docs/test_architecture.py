@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,20 @@ def test_families_use_public_names_only(family: Path) -> None:
             m for m in _imported(path) if m.startswith("dlkit.") and any(p.startswith("_") for p in m.split("."))
         ]
         assert not private, f"{path} imports {private}"
+
+
+def test_plugins_use_what_the_interface_promises() -> None:
+    page = (ROOT / "docs" / "plugin-interface.md").read_text(encoding="utf-8")
+    listed = page[page.index("- public names") : page.index("used as their docstrings say")]
+    promised = {f"dlkit.{name.removeprefix('dlkit.')}" for name in re.findall(r"`([a-z_.]+)`", listed)}
+    assert [name for name in promised if find_spec(name) is None] == []
+    files = [path for folder in ("plugins", "examples") for path in (ROOT / folder).rglob("*.py")]
+    used = {module for path in files for module in _imported(path) if module.startswith("dlkit.")}
+    beyond = {name for name in used if _is_module(name) and not any(f"{name}.".startswith(f"{p}.") for p in promised)}
+    assert beyond == set()
+
+
+def _is_module(name: str) -> bool:
+    """Whether it is a module, and not a name in one."""
+    folder = ROOT.joinpath(*name.split("."))
+    return folder.with_suffix(".py").is_file() or (folder / "__init__.py").is_file()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -52,3 +56,43 @@ def test_what_is_deprecated_works_and_warns_the_caller() -> None:
         DlkitDeprecationWarning, match=r"old is deprecated since dlkit 0\.2, and removed in 0\.3\. Use n"
     ):
         assert old(1) == 2
+
+
+def test_a_deprecated_class_stays_a_class() -> None:
+    @deprecated("0.2", "0.3", "Use New.")
+    @dataclass(frozen=True)
+    class Old:
+        number: int
+
+    class Mine(Old):
+        pass
+
+    for made in (Old, Mine):
+        with pytest.warns(DlkitDeprecationWarning, match=r"Old is deprecated .* Use New") as caught:
+            assert made(3).number == 3
+        assert caught[0].filename == __file__
+    assert issubclass(Mine, Old)
+
+
+def test_users_of_a_plugin_see_nothing_and_authors_each_place_once(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from dlkit.interface import deprecated\n"
+        "old = deprecated('0.2', '0.3', 'Use new().')(len)\n"
+        "def use():\n    for _ in range(3): old('')\n    old('')\n"
+    )
+    code = [sys.executable, "-c", "import mine; mine.use()"]
+    for flags, count in (([], 0), (["-W", "default"], 2)):
+        words = [code[0], *flags, *code[1:]]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert done.stderr.count("DlkitDeprecationWarning") == count
+
+
+def test_nothing_goes_in_the_release_that_announces_it() -> None:
+    with pytest.raises(ValueError, match=r"since 0\.2 stays for that release, so it cannot go in 0\.2"):
+        deprecated("0.2", "0.2", "Use another.")
+    deprecated("0.9", "0.10", "Use another.")
+
+
+def test_the_documentation_shows_the_refusal_as_it_is() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "plugin-interface.md").read_text(encoding="utf-8")
+    assert wrong_api(plugin(DLKIT_API=API_VERSION + 1), "dlkit-mine") in page
