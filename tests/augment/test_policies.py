@@ -10,6 +10,7 @@ import torch
 from dlkit_builtin.augmenters.auto import sub_policies
 from dlkit_builtin.augmenters.operations import AUGMIX, RAND, TRIVIAL, Operation
 from dlkit_builtin.augmenters.policies import _dirichlet
+from torch import Tensor
 from torchvision.transforms import AutoAugmentPolicy, v2
 
 from dlkit.augment import Draws, History, Policy, Scenes, apply, operate, sample_keys
@@ -37,6 +38,19 @@ def test_ranges_are_torchvisions(space: dict[str, Operation], reference: type) -
         torch.testing.assert_close(values, expected.clamp_max(1).float() if name[0] == "T" else expected.float())
 
 
+def test_trivial_shifts_small_images_by_no_more_than_they_bear() -> None:
+    """32 pixels of 8 are four images' width: of 31 magnitudes 24 would leave nothing of a digit to be seen."""
+    magnitudes = torch.arange(31) / 30
+    for name, size in (("TranslateX", (32, 8)), ("TranslateY", (8, 32))):
+        shares = TRIVIAL[name].values(magnitudes, torch.ones(31), size)["share"]
+        assert isinstance(shares, Tensor)
+        torch.testing.assert_close(shares * 8, (magnitudes * 8 + 1e-3).floor())
+    images = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0)).expand(2000, -1, -1, -1)
+    seen = apply(Policy.parse("trivial"), Scenes(images), Draws(sample_keys(7, torch.arange(2000)))).images
+    black = (seen.amax((1, 2, 3)) == 0).double().mean()
+    assert black < 3 * 2 / 14 / 31  # of both translations the last magnitude only; three times as many are not chance
+
+
 @pytest.mark.parametrize(("axis", "pair"), [("horizontal", 0), ("vertical", 1)])
 def test_shear_is_torchvisions(axis: str, pair: int) -> None:
     images = torch.rand(3, 3, 24, 18, generator=torch.Generator().manual_seed(1))
@@ -60,7 +74,8 @@ def test_trivial_chooses_evenly_at_even_magnitudes() -> None:
     expected = dict.fromkeys(("auto-contrast", "equalize"), each)
     changes = ("rotate", "brightness", "saturation", "contrast", "sharpness", "solarize")
     expected |= dict.fromkeys(changes, each * 30 / 31)
-    expected |= dict.fromkeys(("shear", "translate"), 2 * each * 30 / 31) | {"posterize": each * 28 / 31}
+    expected |= {"shear": 2 * each * 30 / 31, "posterize": each * 28 / 31}
+    expected |= {"translate": 2 * each * 23 / 31}  # from 8 of 30 on it is a pixel of four
     expected[""] = count - sum(expected.values())
     assert set(names) == set(expected)
     assert sum((names[name] - wanted) ** 2 / wanted for name, wanted in expected.items()) < 31.3  # χ², 0.1 %

@@ -22,7 +22,8 @@ class Operation:
         weak, strong: its value at magnitude 0 and 1, evenly between.
         signed: either sign, drawn.
         slope: ``weak`` and ``strong`` are tangents of the angle that the augmenter takes.
-        side: the values are shifts in whole pixels, the augmenter takes a share of the height (0) or width (1).
+        side: the values are shifts in whole pixels, the augmenter takes a share of the height (0) or width (1); where
+            that is less than ``strong``, they are so much shorter, or nothing would be left of many a small image.
         shares: the values were shares of that side at first.
         words: other parameters.
     """
@@ -47,9 +48,9 @@ class Operation:
         if self.slope:
             values = torch.rad2deg(values.atan())
         if self.side is not None:
-            pixels = values * size[self.side] if self.shares else values
-            whole = (pixels.abs() + 1e-3).floor() * pixels.sign()
-            values = (whole / size[self.side]).clamp(-1, 1)
+            length = size[self.side]
+            pixels = values * (length if self.shares else min(1.0, length / self.strong))
+            values = (pixels.abs() + 1e-3).floor() * pixels.sign() / length
         if self.parameter == "bits":
             values = values.round()
         return {self.parameter: values, **self.words}

@@ -1,7 +1,7 @@
 """Published policies: augmenters that choose among augmenters, image by image.
 
 They differ from the publications in this: pixels are interpolated bilinearly, images are sheared around their middle
-rather than their corner, and are shifted by no more than their size (32 pixels are more than a digit has).
+rather than their corner, and TrivialAugment's 32 pixels are the whole side of smaller ones (a digit has 8).
 """
 
 from __future__ import annotations
