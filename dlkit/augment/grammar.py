@@ -230,4 +230,4 @@ def write_toml(steps: Sequence[Step]) -> str:
         values = {parameter.name: step.value(parameter.name) for parameter in step.card.parameters}
         plain = {name: [v.low, v.high] if isinstance(v, Range) else v for name, v in values.items()}
         tables.append({"augment": step.name, **plain, "probability": step.probability})
-    return tomli_w.dumps({"step": tables})
+    return "\n".join(f"[[step]]\n{tomli_w.dumps(table)}" for table in tables)

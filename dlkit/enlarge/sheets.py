@@ -31,7 +31,7 @@ _ROWS, _SIDE = 8, 160
 
 def preview(material: Material, copying: Copying) -> Figure:
     """Some training images, of different classes where there are any, with their copies beside them: those that
-    would be written."""
+    would be written. What masks cover is tinted."""
     rows: list[Tensor] = []
     titles: list[str] = []
     for image in _some(material):
@@ -40,8 +40,9 @@ def preview(material: Material, copying: Copying) -> Figure:
             continue
         masks = None if copying.masks is None else copying.masks.read(good)
         turns = range(1, min(copying.copies, 7) + 1)
-        copies = [copying.made(raw, copying.keys(good, copy), masks)[0] for copy in turns]
-        rows.append(to_pixels(_padded(torch.cat([raw, *copies]))))
+        copies, _, moved = zip(*(copying.made(raw, copying.keys(good, copy), masks) for copy in turns), strict=True)
+        shown = to_pixels(torch.cat([raw, *copies]))
+        rows.append(_padded(shown if masks is None else _tinted(shown, torch.cat([masks, *moved]))))
         titles.append(plots.short(", ".join(filter(None, material.label(image))), 16))
     columns = ["image", *(f"copy {copy}" for copy in range(1, min(copying.copies, 7) + 1))]
     return plots.image_grid(rows, titles, columns, cell=1.0)
@@ -56,6 +57,12 @@ def _some(material: Material) -> list[int]:
         firsts = train[places[evenly(len(places), _ROWS)]].tolist()
     others = [image for image in train[evenly(len(train), _ROWS)].tolist() if image not in firsts]
     return [*firsts, *others[: _ROWS - len(firsts)]]
+
+
+def _tinted(images: Tensor, masks: Tensor) -> Tensor:
+    """Pixels ``(n, C, H, W)``, in colour, towards red where masks ``(n, 1, H, W)`` are not 0."""
+    red = torch.tensor([1.0, 0.0, 0.0])[:, None, None]
+    return torch.where(masks != 0, images.lerp(red, 0.5), images)
 
 
 def _padded(images: Tensor) -> Tensor:

@@ -36,6 +36,7 @@ def test_text_and_toml_round_trip(text: str, tmp_path: Path) -> None:
     assert Policy.parse(str(policy)) == policy
     assert str(policy) == text
     (tmp_path / "p.toml").write_text(policy.to_toml())
+    assert policy.to_toml().count("[[step]]\naugment = ") == len(policy.steps)
     again = Policy.parse(str(tmp_path / "p.toml"))
     for step, other in zip(policy.steps, again.steps, strict=True):
         assert step.name == other.name

@@ -126,9 +126,15 @@ def test_another_background_comes_behind_the_mask(pairs: tuple[Path, Path], tmp_
     for row in (row for row in rows(tmp_path / "out") if row["origin"] == "augmented"):
         image, mask = array(tmp_path / "out" / row["image_path"]), array(tmp_path / "out" / row["mask"])
         assert np.array_equal(image, np.where(mask != 0, 255, 100))
-    assert main(command(pairs, tmp_path / "sheet.png", "--preview", policy=policy)) == 0
     assert main(["augment", str(pairs[0]), "--augment", policy, "--out", str(tmp_path / "none")]) == 2
     assert "--masks DIR" in capsys.readouterr().err
+
+
+def test_a_preview_shows_what_masks_cover(pairs: tuple[Path, Path], tmp_path: Path) -> None:
+    assert main(command(pairs, tmp_path / "sheet.png", "--preview", policy="flip@1")) == 0
+    sheet = array(tmp_path / "sheet.png")[..., :3]
+    covered = (sheet == (255, 127, 127)).all(2) | (sheet == (255, 128, 128)).all(2)  # what is white there is red now
+    assert covered.mean() > 0.2
 
 
 @pytest.mark.parametrize(
