@@ -133,6 +133,8 @@ def unknown(name: str) -> UsageError:
     if tag and architecture in names:
         tags = [full.partition(".")[2] for full in timm.list_models(f"{architecture}.*", pretrained=True)]
         return UsageError(f"There are no weights {tag!r} of {architecture!r}; there are {', '.join(tags) or 'none'}.")
+    if "/" in name:
+        return UnknownBackbone(f"There is no backbone {name!r}.", f"The encoder of a run is named run:{name}.")
     return UnknownBackbone(
         f"There is no backbone {name!r}.",
         did_you_mean(name, names) or "`dlkit list backbones PATTERN` lists the names.",

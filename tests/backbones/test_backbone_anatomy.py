@@ -166,6 +166,7 @@ def test_a_last_linear_layer_of_a_callable_is_its_classifier() -> None:
         (f"{HERE}:not_a_network", (), "gave a int; expected a torch.nn.Module"),
         (f"{HERE}:Small", ("depth=3",), "unexpected keyword argument 'depth'"),
         ("resnet1888", (), "There is no backbone 'resnet1888'"),
+        ("runs/vae/digits-001", (), "is named run:runs/vae/digits-001"),
         ("resnet18.no_such_weights", (), "There are no weights 'no_such_weights'"),
         ("torchvision/resnet1888", (), "has no classifier of that name.\nDid you mean 'torchvision/resnet1"),
         ("torchvision/resnet18.V9", (), "There are no weights 'V9'"),

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from dlkit_tensorboard import board as board_module
 from dlkit_tensorboard.board import Board
 
 import dlkit
+from dlkit import session
+from dlkit.display import Display
 from dlkit.metrics import Metric, Metrics
 from dlkit.testing import parametrize_with_checks
 
@@ -24,28 +26,44 @@ class Notes:
         return lambda *words, **_: self.told.append((name, *words))
 
 
-def test_each_figure_of_an_epoch_is_a_point() -> None:
+class Told:
+    """A run with so many epochs on record."""
+
+    def __init__(self, path: Path, epochs: int, figures: Metrics | None = None) -> None:
+        self.path, self._epochs, self._figures = path, epochs, figures
+        (path / "config.toml").write_text("epochs = 3\n")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        return [{}] * self._epochs
+
+    def load_evaluation(self) -> Metrics | None:
+        return self._figures
+
+
+def board(folder: Path) -> tuple[Board, list[Notes]]:
     made: list[Notes] = []
-    board = Board(Path("here"), lambda **words: made.append(Notes(**words)) or made[-1])
+    return Board(folder, lambda **words: made.append(Notes(**words)) or made[-1]), made
+
+
+def test_each_figure_of_an_epoch_is_a_point(tmp_path: Path) -> None:
+    ours, made = board(Path("here"))
     row = {"phase": "train", "epoch": 3, "step": 96, "train_loss": 0.5, "val_loss": 0.6, "lr": 1e-3, "seconds": 2.0}
-    board.epoch("train", row)
+    ours.epoch(Told(tmp_path, epochs=7), "train", row)  # of the second phase, say
     assert made[0].told == [
-        ("opened", "here", 3),  # what a process before it wrote of epoch 3 and later is not shown any more
-        ("add_scalar", "train/train_loss", 0.5, 3),
-        ("add_scalar", "train/val_loss", 0.6, 3),
-        ("add_scalar", "train/lr", 1e-3, 3),
+        ("opened", "here", 7),  # what a process before it wrote of epoch 7 and later is not shown any more
+        ("add_scalar", "train/train_loss", 0.5, 7),
+        ("add_scalar", "train/val_loss", 0.6, 7),
+        ("add_scalar", "train/lr", 1e-3, 7),
     ]
 
 
 def test_figures_stand_beside_their_baselines(tmp_path: Path) -> None:
-    (tmp_path / "config.toml").write_text("epochs = 3\n")
     row = Metric(name="psnr", label="PSNR", value=20.0, split="test", better="higher", baselines={"PCA": 18.0})
-    run = SimpleNamespace(path=tmp_path, load_evaluation=lambda: Metrics((row,)))
-    made: list[Notes] = []
-    Board(tmp_path, lambda **words: made.append(Notes(**words)) or made[-1]).conclude(run)
-    assert ("add_scalar", "evaluation/test/psnr", 20.0, 0) in made[0].told
-    assert ("add_scalar", "evaluation/test/psnr/PCA", 18.0, 0) in made[0].told
-    assert ("add_text", "options", "```\nepochs = 3\n\n```", 0) in made[0].told
+    ours, made = board(tmp_path)
+    ours.conclude(Told(tmp_path, epochs=3, figures=Metrics((row,))))
+    assert ("add_scalar", "evaluation/test/psnr", 20.0, 4) in made[0].told
+    assert ("add_scalar", "evaluation/test/psnr/PCA", 18.0, 4) in made[0].told
+    assert ("add_text", "options", "```\nepochs = 3\n\n```", 4) in made[0].told
     assert made[0].told[-1] == ("close",)
 
 
@@ -60,11 +78,16 @@ def test_a_training_is_seen_in_tensorboard(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    words = {"layers": "16", "code": 4, "epochs": 2, "runs": tmp_path, "threads": 1}
+    words = {"layers": "16", "code": 4, "greedy": True, "greedy_epochs": 2, "epochs": 3, "runs": tmp_path, "threads": 1}
     model = dlkit.train("autoencoder", data="digits", **words)
+    board_module._boards.clear()  # as in another process, which finds nothing left to train
+    session.resume(model.run, Display(quiet=True))
     events = EventAccumulator(str(model.run.path / "tensorboard")).Reload()
-    losses = [row["train_loss"] for row in model.run.metrics()]
-    assert [point.value for point in events.Scalars("train/train_loss")] == pytest.approx(losses)
-    assert [point.step for point in events.Scalars("train/train_loss")] == [1, 2]
-    assert events.Scalars("evaluation/test/psnr")[0].value == pytest.approx(model.metrics.get("psnr", "test").value)
+    for phase, steps in (("layer-1", [1, 2]), ("layer-2", [3, 4]), ("train", [5, 6, 7])):
+        losses = [row["train_loss"] for row in model.run.metrics() if row["phase"] == phase]
+        points = events.Scalars(f"{phase}/train_loss")
+        assert [point.value for point in points] == pytest.approx(losses)
+        assert [point.step for point in points] == steps
+    (figure,) = events.Scalars("evaluation/test/psnr")
+    assert figure.value == pytest.approx(model.metrics.get("psnr", "test").value)
     assert events.Tags()["images"]

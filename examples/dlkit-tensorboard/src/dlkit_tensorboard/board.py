@@ -19,6 +19,9 @@ _boards: dict[Path, Board] = {}
 class Board:
     """A run's folder of events.
 
+    Steps are the epochs of the whole training, one phase after the other. They only ever grow, so that a resumed
+    training can say from which one on what was written before no longer counts.
+
     Args:
         folder: where they are written.
         writer: makes what writes them: ``torch.utils.tensorboard.SummaryWriter``, or a stand-in.
@@ -28,30 +31,31 @@ class Board:
         self.folder, self._make = folder, writer
         self._writer: Any = None
 
-    def writer(self, epoch: int) -> Any:
-        """What writes; events of this epoch and later ones, left by a process before, are no longer shown."""
+    def writer(self, step: int) -> Any:
+        """What writes; events of this step and later ones, left by a process before, are no longer shown."""
         if self._writer is None:
-            self._writer = self._make(log_dir=str(self.folder), purge_step=epoch)
+            self._writer = self._make(log_dir=str(self.folder), purge_step=step)
         return self._writer
 
-    def epoch(self, phase: str, metrics: Mapping[str, float]) -> None:
+    def epoch(self, run: Run, phase: str, metrics: Mapping[str, float]) -> None:
         """A point on each curve of the phase."""
-        epoch = int(metrics["epoch"])
+        step = len(run.metrics())  # this epoch's row is the last one
         for name, value in metrics.items():
             if name not in _NO_FIGURES and isinstance(value, int | float):
-                self.writer(epoch).add_scalar(f"{phase}/{name}", value, epoch)
+                self.writer(step).add_scalar(f"{phase}/{name}", value, step)
 
     def conclude(self, run: Run) -> None:
         """Figures beside their baselines, the report's pictures, the options; then close the file."""
-        writer = self.writer(0)
+        step = len(run.metrics()) + 1  # after the last epoch: a resumed training replaces them
+        writer = self.writer(step)
         for row in run.load_evaluation() or ():
             name = f"evaluation/{row.split}/{row.name}"
-            writer.add_scalar(name, row.value, 0)
+            writer.add_scalar(name, row.value, step)
             for baseline, value in row.baselines.items():
-                writer.add_scalar(f"{name}/{baseline}", value, 0)
+                writer.add_scalar(f"{name}/{baseline}", value, step)
         for name, pixels in pictures(run.path / "plots"):
-            writer.add_image(f"plots/{name}", pixels, 0, dataformats="HWC")
-        writer.add_text("options", f"```\n{(run.path / 'config.toml').read_text(encoding='utf-8')}\n```", 0)
+            writer.add_image(f"plots/{name}", pixels, step, dataformats="HWC")
+        writer.add_text("options", f"```\n{(run.path / 'config.toml').read_text(encoding='utf-8')}\n```", step)
         writer.close()
         self._writer = None
 

@@ -29,7 +29,7 @@ def dlkit_epoch_ended(run: Run, phase: str, metrics: Mapping[str, float]) -> Non
     """The figures of an epoch."""
     from dlkit_tensorboard.board import board
 
-    board(run).epoch(phase, metrics)
+    board(run).epoch(run, phase, metrics)
 
 
 @hookimpl
