@@ -186,6 +186,13 @@ def test_more_budget_goes_on_with_the_search(small: Path, tmp_path: Path) -> Non
     assert technique.facts["trials"] == len(after) > len(before)
 
 
+def test_augmenters_that_there_are_not_are_told_before_a_run_begins(small: Path, tmp_path: Path, capsys: Any) -> None:
+    words = ["train", "augment-search", "--data", str(small / "sides.npz"), "--runs", str(tmp_path / "runs")]
+    assert main([*words, "--augmenters", "flip,rotat"]) == 2
+    assert "Did you mean 'rotate'?" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_it_cannot_be_trained_for_longer(run: Run, capsys: Any) -> None:
     assert main(["resume", str(run.path), "--epochs", "9"]) == 2
     assert "--epochs: a run of augment-search cannot be trained for longer" in capsys.readouterr().err

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from dlkit.metrics import Row
-from dlkit_builtin.augment_search.arms import AND, NONE, TOGETHER, Arm, at_strengths, single_arms
+from dlkit_builtin.augment_search.arms import AND, NONE, TOGETHER, Arm, at_strengths
 from dlkit_builtin.augment_search.trials import BudgetSpentError, Trials
 
 _DOZEN = 12
@@ -209,8 +209,3 @@ def _together(one: Arm, other: Arm) -> Arm | None:
     if set(names[0]) & set(names[1]) or (one.published and other.published):
         return None
     return Arm(AND.join(names[0] + names[1]), TOGETHER, f"{one.policy} {other.policy}")
-
-
-def begin(trials: Trials, wanted: Sequence[str], *, grey: bool, mixes: bool, say: Callable[[str], None]) -> Search:
-    """A search over the installed augmenters that can be tried."""
-    return Search(trials, single_arms(wanted, grey=grey, mixes=mixes), say)

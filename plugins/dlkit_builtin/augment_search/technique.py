@@ -21,10 +21,10 @@ from dlkit.data.spec import DataSpec
 from dlkit.errors import UsageError
 from dlkit.metrics import Metrics, Row
 from dlkit.technique import OutputKind, PhasePlan, State, Technique
-from dlkit_builtin.augment_search.arms import COMPARED, FOUND, NONE, WORDS
+from dlkit_builtin.augment_search.arms import COMPARED, FOUND, NONE, WORDS, single_arms
 from dlkit_builtin.augment_search.learner import Learner, restored, seeded
 from dlkit_builtin.augment_search.options import AugmentSearchOptions
-from dlkit_builtin.augment_search.search import begin
+from dlkit_builtin.augment_search.search import Search
 from dlkit_builtin.augment_search.trials import Trials
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class AugmentSearch:
 
     Attributes:
         recipe: of the learner, from which its models are built again.
+        arms: the single augmenters to begin with; of a run that is loaded none.
         found: the policy; empty where no augmentation was better than none.
         rows: what was tried, the best first, see :meth:`.search.Gain.row`.
         models: policy's name → its models, one for each seed.
@@ -54,7 +55,8 @@ class AugmentSearch:
         if len(spec.classes) < 2:
             raise UsageError(f"{spec.name} has fewer than two classes.", "Give data with several.")
         self.options, self.spec = options, spec
-        self.recipe = Learner(options, spec).recipe
+        self.recipe = self.learner.recipe
+        self.arms = single_arms(options.augmenters, grey=spec.channels == 1, mixes=self.learner.mixes)
         self.found = NONE
         self.rows: list[Row] = []
         self.models: dict[str, list[Technique[Any]]] = {}
@@ -80,13 +82,12 @@ class AugmentSearch:
 
         Raises:
             DataError: too few labelled images.
-            UsageError: augmenters that there are not.
         """
-        display, options = runtime.display, self.options
+        display = runtime.display
         say = display.info if display is not None else lambda _: None
         trials = Trials(self.learner, data, runtime, run.path / TRIALS, _progress(run, say))
-        search = begin(trials, options.augmenters, grey=self.spec.channels == 1, mixes=self.learner.mixes, say=say)
-        say(f"Searching among {len(search.arms)} policies, on {len(trials.images):,} training images")
+        search = Search(trials, self.arms, say)
+        say(f"Searching among {len(self.arms)} policies, on {len(trials.images):,} training images")
         search.run()
         self.found = search.found
         self.rows = [gain.row() for gain in search.results]
@@ -184,6 +185,7 @@ class AugmentSearch:
         technique = cls.__new__(cls)  # the learner's config file may be gone: its options are in the state
         technique.options, technique.spec, technique.recipe = options, spec, state.plain["recipe"]
         technique.found, technique.rows, technique.facts = (state.plain[key] for key in ("found", "rows", "facts"))
+        technique.arms = []
         technique.models = {}
         for key, plain in state.plain["models"].items():
             tensors = {
