@@ -71,10 +71,19 @@ class Model:
         kept = self.run.load_evaluation()
         return Metrics(()) if kept is None else kept
 
-    def evaluate(self, data: str | os.PathLike[str] | None = None) -> Metrics:
-        """Figures on the run's own data, or on other data brought into the same form."""
+    def evaluate(self, data: str | os.PathLike[str] | None = None, **judging: object) -> Metrics:
+        """Figures on the run's own data, or on other data brought into the same form.
+
+        Args:
+            data: what ``--data`` takes.
+            judging: ``features``, ``inception_weights`` and ``judged``, where generated images are to be judged in
+                another way than in training.
+        """
+        from dlkit.run.changes import judged_by
+
+        run = judged_by(self.run, judging) if judging else self.run
         return session.evaluate(
-            self.run, self._display, data=None if data is None else os.fspath(data), runtime=self.runtime
+            run, self._display, data=None if data is None else os.fspath(data), runtime=self.runtime
         )
 
     def encode(self, images: Images) -> Tensor:

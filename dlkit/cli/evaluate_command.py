@@ -60,6 +60,10 @@ def parsed_policy(text: str | None, views: int | None, *, tta: bool) -> Policy |
 @click.option("--seeds", type=click.IntRange(2, 100), metavar="N",
               help="With --without: so many seeds of each.  [default: 3]")  # fmt: skip
 @views_flags
+@click.option("--features", metavar="WHAT", help="What generated images are judged by, if not as in training: "
+              "run:RUN, a backbone's name, inception, pixels or auto.")  # fmt: skip
+@click.option("--inception-weights", metavar="FILE", help="With --features inception: its weights file.")
+@click.option("--judged", metavar="N", help="At most so many generated images are judged.")
 @DEVICE
 @output_flags
 def evaluate(
@@ -75,9 +79,12 @@ def evaluate(
     device: str | None,
     quiet: bool,
     as_json: bool,
+    **judging: str | None,
 ) -> None:
     """Evaluate RUN: every figure beside its baselines, on the run's own data or on other data."""
-    ways = [flag for flag, given in (("--corrupt", corrupt), ("--tta", tta), ("--without", without)) if given]
+    said = {name: value for name, value in judging.items() if value is not None}
+    ways = [f"--{name.replace('_', '-')}" for name in said][:1]
+    ways += [flag for flag, given in (("--corrupt", corrupt), ("--tta", tta), ("--without", without)) if given]
     if len(ways) > 1:
         raise UsageError(f"{' and '.join(ways)} are different evaluations.", "Give one of them.")
     if seeds is not None and without is None:
@@ -103,8 +110,12 @@ def evaluate(
         metrics = evaluate_run(opened_run, runtime, display, policy=parsed, count=views or VIEWS, data=data)
     else:
         from dlkit import session
+        from dlkit.run.changes import judged_by
 
+        opened_run = judged_by(opened_run, said) if said else opened_run
         metrics = session.evaluate(opened_run, display, data=data, runtime=runtime)
+        if data is not None and not metrics:
+            display.warn(f"{opened_run.technique} has no figures about held-out images: other data says nothing of it.")
     _show(metrics, display)
     shown = {"run": opened_run.path, "data": data or opened_run.spec.source}
     display.result(shown | {"metrics": metrics.to_json(), "tables": metrics.tables_json()})

@@ -7,12 +7,30 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dlkit.errors import UsageError
+from dlkit.judging.options import JudgeOptions
 from dlkit.run.directory import CONFIG
 from dlkit.settings import resolve
 
 if TYPE_CHECKING:
     from dlkit.run.run import Run
     from dlkit.settings import Settings
+
+
+def judged_by(run: Run, said: Mapping[str, object]) -> Run:
+    """The run as if it had been told to judge generated images so (``features``, ``judged``…); nothing is written.
+
+    Raises:
+        UsageError: it generates nothing that is judged, or a value does not fit.
+    """
+    if not isinstance(run.settings.options, JudgeOptions):
+        raise UsageError(
+            f"{'--' + next(iter(said)).replace('_', '-')} says how generated images are judged; "
+            f"{run.technique} generates nothing that is.",
+            "It is for gan and cgan.",
+        )
+    other = type(run)(run.path)
+    other.settings = resolve(run.settings.card, config=run.path / CONFIG, flags=said)
+    return other
 
 
 def changed(run: Run, changes: Mapping[str, object]) -> Settings:
