@@ -126,20 +126,31 @@ def atomic_path(target: Path) -> Iterator[Path]:
     Raises:
         DlkitError: the file cannot be written (disk full, directory read-only); ``target`` is as it was.
     """
+    with writing(target), folder_beside(target) as folder:
+        temporary = folder / target.name
+        temporary.touch()
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())  # some writers make a file of their own in its place
+        _sync(temporary)
+        temporary.replace(target)
+        _sync(target.parent)
+
+
+@contextmanager
+def folder_beside(target: Path) -> Iterator[Path]:
+    """A folder for the time of the block, in which something is made that is moved to ``target`` then.
+
+    What a killed process left of the same target is removed too.
+
+    Raises:
+        OSError: there can be none.
+    """
     folder: Path | None = None
     try:
-        with writing(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            stem = _stem(target)
-            remove_left(target.parent, target.name)
-            folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=stem + _owner(), suffix=".tmp"))
-            temporary = folder / target.name
-            temporary.touch()
-            yield temporary
-            temporary.chmod(0o666 & ~_umask())  # some writers make a file of their own in its place
-            _sync(temporary)
-            temporary.replace(target)
-            _sync(target.parent)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove_left(target.parent, target.name)
+        folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=_stem(target) + _owner(), suffix=".tmp"))
+        yield folder
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)

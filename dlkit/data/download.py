@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -15,7 +13,7 @@ from dlkit.data.text import shown
 from dlkit.display import Display
 from dlkit.errors import DataError
 from dlkit.fetching import FetchError, digest_begins, fetch
-from dlkit.files import cache_home
+from dlkit.files import cache_home, folder_beside
 
 
 def datasets_folder() -> Path:
@@ -94,19 +92,16 @@ def _unpack(archive: Path, target: Path, display: Display) -> None:
         DataError: the archive is damaged, or not what it should be; or the disk is full.
     """
     display.info(f"Unpacking {archive.name}…")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    place = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        _extract(archive, place)
-        inner = place / target.name
-        if not inner.is_dir():
-            raise DataError(f"{shown(archive)}: holds no {target.name!r} at its top")
-        if not target.is_dir():  # another process may have been faster
-            inner.replace(target)
+        with folder_beside(target) as place:
+            _extract(archive, place)
+            inner = place / target.name
+            if not inner.is_dir():
+                raise DataError(f"{shown(archive)}: holds no {target.name!r} at its top")
+            if not target.is_dir():  # another process may have been faster
+                inner.replace(target)
     except (OSError, tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
         raise DataError(f"{shown(archive)}: cannot be unpacked: {error}", "Is there enough space?") from error
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
 
 
 def _extract(archive: Path, place: Path) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -19,6 +19,7 @@ from dlkit import session
 from dlkit.card import Card, Trial
 from dlkit.data import ImageData
 from dlkit.display import Display
+from dlkit.files import scratch_folder
 from dlkit.interface import DlkitDeprecationWarning
 from dlkit.loading import load_training_data
 from dlkit.metrics import Metrics
@@ -70,8 +71,9 @@ class Bench:
 
     def __init__(self, card: Card, trial: Trial) -> None:
         self.card, self.trial = card, trial
-        self._temporary = tempfile.TemporaryDirectory(prefix="dlkit-check-")
-        self.folder = Path(self._temporary.name).resolve()
+        temporary = contextlib.ExitStack()
+        atexit.register(temporary.close)
+        self.folder = temporary.enter_context(scratch_folder("check")).resolve()
         for name in ("data", "work", "home"):
             (self.folder / name).mkdir()
         self._made = 0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from dlkit.card import Card
 from dlkit.errors import PluginError, UsageError
+from dlkit.files import scratch_folder
 from dlkit.options import Option, options_of
 from dlkit.options.coerce import to_text
 from dlkit.settings import Settings, resolve
@@ -23,8 +23,8 @@ def options_round_trip(subject: Subject) -> None:
     """Each value that can be thought of, as a flag, in Python, and in the config that a run keeps."""
     card: Card = subject.card
     tried = 0
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "config.toml"
+    with scratch_folder("check") as folder:
+        path = folder / "config.toml"
         for option in own_options(card):
             for value in _values(option):
                 try:

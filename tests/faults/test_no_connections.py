@@ -1,4 +1,4 @@
-"""Without a data set or weights that must be fetched, dlkit opens no connection and asks for no name."""
+"""Without data or weights that must be fetched, dlkit opens no connection, asks for no name, and leaves nothing."""
 
 from __future__ import annotations
 
@@ -52,13 +52,20 @@ WHOLE = (
     "export latest --quiet", "encode latest --out codes.npz",
     "transfer --backbone test_resnet --random-init --image-size 32 --strategy linear-probe --data DATA --quiet",
     "train gan --net mlp --epochs 1 --data DATA --threads 1 --quiet", "generate latest", "resume latest --quiet",
+    "train autoencoder --layers 8 --code 3 --epochs 1 --data DATA --threads 1 --quiet --devices 2", "cluster latest",
+    "grid latest", "augment --data DATA --out more", "predict latest more --out predicted",
+    "plugins check flip", "plugins check decomposition",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("commands", [QUICK, pytest.param(WHOLE, marks=pytest.mark.slow)], ids=["quick", "whole"])
-def test_nothing_is_asked_of_the_network(commands: tuple[str, ...], tmp_path: Path, shapes_npz: Path) -> None:
+def test_nothing_is_asked_of_the_network_nor_left_among_temporary_files(
+    commands: tuple[str, ...], tmp_path: Path, shapes_npz: Path
+) -> None:
     words = json.dumps([command.replace("DATA", str(shapes_npz)).split() for command in commands])
+    (tmp_path / "temporary").mkdir()
     homes = {
+        "TMPDIR": str(tmp_path / "temporary"),
         "DLKIT_HOME": str(tmp_path / "home"),
         "HF_HOME": str(tmp_path / "hf"),
         "TORCH_HOME": str(tmp_path / "torch"),
@@ -72,6 +79,8 @@ def test_nothing_is_asked_of_the_network(commands: tuple[str, ...], tmp_path: Pa
     assert asked == []
     assert codes.pop() is True  # it sees what is asked
     assert dict(zip(commands, codes, strict=True)) == dict.fromkeys(commands, 0)
+    # PyTorch makes a folder for what it compiles where it is imported; dlkit compiles nothing.
+    assert not [path for path in (tmp_path / "temporary").rglob("*") if not path.name.startswith("torchinductor_")]
 
 
 def test_onnx_runtime_does_not_report_to_its_makers(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import signal
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -26,8 +26,9 @@ class CrashError(Exception):
 
 @cache
 def uninterrupted() -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-    tensors, _, run = train(Path(mkdtemp()), every=1e9)
-    return tensors, run.rows()
+    with TemporaryDirectory() as folder:
+        tensors, _, run = train(Path(folder), every=1e9)
+        return tensors, run.rows()
 
 
 @pytest.mark.parametrize("every", [1e-9, 0.0, 1e9])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -37,7 +37,8 @@ def trained(path: Path, npz: Path, pretrain: str) -> tuple[dict[str, Tensor], li
 
 @cache
 def uninterrupted(npz: Path, pretrain: str) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-    return trained(Path(mkdtemp()), npz, pretrain)
+    with TemporaryDirectory() as folder:
+        return trained(Path(folder), npz, pretrain)
 
 
 @pytest.mark.parametrize(
