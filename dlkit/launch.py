@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import signal
-import socket
 import sys
-import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,9 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlkit import errors, ranks
+from dlkit import errors, meeting, ranks
 from dlkit.errors import DlkitError, Interrupted, TrainingError, UsageError
-from dlkit.files import read_json, user_path, write_json, write_text
+from dlkit.files import read_json, scratch_folder, user_path, write_json, write_text
 
 if TYPE_CHECKING:
     from torch.distributed.launcher.api import LaunchConfig
@@ -36,8 +33,6 @@ if TYPE_CHECKING:
 RESTARTS = 3
 """So often all processes are started again where one has died."""
 
-_PLACE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:]+):\d{1,5}")  # a host and a port; IPv6 in brackets
-
 _LATEST = 50  # runs among which one is looked for that was begun just now
 
 JOB, CONFIG, RUN, SAVED, ERROR = "job.json", "config.toml", "run", "saved", "error.json"
@@ -48,14 +43,12 @@ def wanted(options: RuntimeOptions) -> bool:
     """Whether this process is to start others, rather than to train itself.
 
     Raises:
-        UsageError: several nodes, and no place where they meet.
+        UsageError: several nodes, and no place where they meet, or one that cannot be.
     """
     if ranks.count() > 1:
         return False
-    if options.rendezvous is not None and not _PLACE.fullmatch(options.rendezvous):
-        raise UsageError(
-            f"--rendezvous {options.rendezvous}: expected HOST:PORT.", "A port of the first node: first-node:29500."
-        )
+    if options.rendezvous is not None:
+        meeting.host_and_port(options.rendezvous)
     if options.nodes > 1 and options.rendezvous is None:
         raise UsageError(
             f"--nodes {options.nodes}: the nodes' processes must find one another.",
@@ -93,7 +86,7 @@ def launch(settings: Settings, display: Display, run: Run | None = None) -> Run:
     """Train a new run, or go on with one, in as many processes as ``settings`` say.
 
     Raises:
-        UsageError: there are fewer GPUs than processes.
+        UsageError: there are fewer devices than processes, or the machines' meeting place is none.
         DlkitError: what ended the training, as in one process.
     """
     from dlkit.run import Run
@@ -102,8 +95,7 @@ def launch(settings: Settings, display: Display, run: Run | None = None) -> Run:
     check_devices(settings.runtime.device, settings.runtime.devices)
     if settings.runtime.nodes > 1:
         display.info(f"Waiting for {settings.runtime.nodes} machines to meet at {settings.runtime.rendezvous}")
-    with tempfile.TemporaryDirectory(prefix="dlkit-launch-") as name:
-        folder = Path(name)
+    with scratch_folder("launch") as folder:
         write_text(folder / CONFIG, settings.to_toml())
         write_json(folder / JOB, {"run": None if run is None else str(run.path), "quiet": display.quiet})
         failure = _started(settings.runtime, folder)
@@ -129,13 +121,12 @@ def _started(options: RuntimeOptions, folder: Path) -> DlkitError | None:
     from torch.distributed.elastic.rendezvous.api import RendezvousError
     from torch.distributed.launcher.api import elastic_launch
 
-    config = _config(options, folder)
-    if options.nodes > 1:  # a store for each start: in the last one's lies where processes listened that have ended
-        os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     _quieten()
-    with _handlers_kept():
+    with _left_as_found():
+        if options.nodes > 1:  # a store for each start: in the last one's lies where processes listened that have ended
+            os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
         try:
-            elastic_launch(config, sys.executable)("-P", "-m", "dlkit.worker", str(folder))
+            elastic_launch(_config(options, folder), sys.executable)("-P", "-m", "dlkit.worker", str(folder))
         except SignalException as stop:
             raise _interrupted(int(stop.sigval), folder) from None
         except ChildFailedError as error:
@@ -143,7 +134,7 @@ def _started(options: RuntimeOptions, folder: Path) -> DlkitError | None:
                 return _died(error, folder)
         except (RendezvousError, DistError) as error:
             if not (folder / ERROR).exists():
-                return _not_met(error, config.rdzv_endpoint, folder)
+                return _not_met(error, str(options.rendezvous), folder)
     return _told(read_json(folder / ERROR)) if (folder / ERROR).exists() else None
 
 
@@ -151,16 +142,18 @@ def _config(options: RuntimeOptions, folder: Path) -> LaunchConfig:
     from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, Std
     from torch.distributed.launcher.api import LaunchConfig
 
-    # One node needs no negotiation; several may lose one and find it again.
     alone = options.nodes == 1
+    place = "127.0.0.1:0" if alone else str(options.rendezvous)  # 0: a port that is free
+    part = meeting.Part("127.0.0.1") if alone else meeting.come(place)
     return LaunchConfig(
         min_nodes=options.nodes,
         max_nodes=options.nodes,
         nproc_per_node=options.devices,
         run_id=uuid.uuid4().hex if alone else ranks.UNNAMED,  # the same on all of them
-        rdzv_backend="static" if alone else "c10d",
-        rdzv_endpoint=f"127.0.0.1:{free_port()}" if alone else str(options.rendezvous),
-        rdzv_configs={"rank": 0} if alone else {},
+        rdzv_backend="c10d",
+        rdzv_endpoint=place,
+        rdzv_configs={"join_timeout": meeting.PATIENCE, "is_host": part.listens},
+        local_addr=part.address,
         max_restarts=RESTARTS,
         monitor_interval=0.1,
         logs_specs=DefaultLogsSpecs(
@@ -176,22 +169,17 @@ def _quieten() -> None:
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def free_port() -> int:
-    """A port of this machine that nothing listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
-def _handlers_kept() -> Iterator[None]:
-    """The launcher sets handlers of signals, and leaves them."""
+def _left_as_found() -> Iterator[None]:
+    """The launcher sets handlers of signals and variables, and leaves them."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
     before = {number: signal.getsignal(number) for number in numbers}
+    variables = dict(os.environ)
     try:
         yield
     finally:
+        for name in os.environ.keys() - variables.keys():
+            del os.environ[name]
         for number, handler in before.items():
             if signal.getsignal(number) is not handler:
                 signal.signal(number, handler)

@@ -14,6 +14,7 @@ from dlkit import ranks
 from dlkit.errors import UsageError
 
 _ALONE = "--devices 1"
+_ON_ANY_CPU = 2  # processes, to try out what several do
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
@@ -31,11 +32,15 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(present[0]) if name == "auto" else _named(name, present)
 
 
-def _named(name: str, present: Sequence[str]) -> torch.device:
-    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
+def _check_name(name: str, present: Sequence[str]) -> None:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
         raise UsageError(
             f"--device {name}: expected auto, cpu, cuda, cuda:N or mps.", f"This machine has: {', '.join(present)}."
         )
+
+
+def _named(name: str, present: Sequence[str]) -> torch.device:
+    _check_name(name, present)
     wanted = "cuda:0" if name == "cuda" else name
     if wanted not in present:
         raise UsageError(
@@ -51,11 +56,16 @@ def check_devices(name: str, count: int) -> None:
     Raises:
         UsageError: they do not.
     """
-    _own(name, _present(), 0, count)
+    if _own(name, _present(), 0, count).type == "cpu" and count > max(available_threads(), _ON_ANY_CPU):
+        raise UsageError(
+            f"--devices {count}: this machine has {available_threads()} CPUs, and more processes than these only wait.",
+            f"On a CPU one process is mostly the fastest: {_ALONE}.",
+        )
 
 
 def _own(name: str, present: Sequence[str], number: int, count: int) -> torch.device:
     """Of ``count`` processes on this machine, the device of process ``number``."""
+    _check_name(name, present)
     kind = present[0].partition(":")[0] if name == "auto" else name
     if kind == "cpu":
         return torch.device("cpu")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,6 @@ import pytest
 from safetensors.torch import load_file
 
 from dlkit.cli.main import main
-from dlkit.launch import free_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
 
@@ -27,12 +27,15 @@ class Training:
 
     def __init__(self, data: Path, root: Path, *words: str) -> None:
         self.run = root / "autoencoder" / f"{data.stem}-001"
+        self.temporary = root / "temporary"
+        self.temporary.mkdir(parents=True, exist_ok=True)
         command = ["-m", "dlkit", "train", "autoencoder", "--data", str(data), "--runs", str(root), *WORDS]
         self.process = subprocess.Popen(
             [sys.executable, *command, "--devices", "2", *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            env={**os.environ, "TMPDIR": str(self.temporary)},
         )
 
     def wait_for_epochs(self, count: int) -> None:
@@ -64,6 +67,10 @@ class Training:
                 found |= dict.fromkeys(ranks, int(entry.name))
         return found
 
+    def left(self) -> list[str]:
+        """What lies among the temporary files, but for the folder that PyTorch makes for what it compiles."""
+        return [path.name for path in self.temporary.iterdir() if not path.name.startswith("torchinductor_")]
+
     def end(self) -> tuple[int, str, str]:
         """Exit code, standard output, standard error."""
         try:
@@ -79,6 +86,7 @@ def unharmed(shapes_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
     training = Training(shapes_npz, tmp_path_factory.mktemp("unharmed"), "--epochs", "40", "--json")
     code, output, errors = training.end()
     assert code == 0, errors
+    assert not training.left()
     return training.run, output, errors
 
 
@@ -133,6 +141,7 @@ def test_a_signal_saves_and_resume_ends_as_if_nothing_had_been(
     training.process.send_signal(sent)
     code, _, errors = training.end()
     assert code == 128 + sent
+    assert not training.left()
     assert errors.splitlines()[-2:] == [
         f"Stopped by {sent.name}.",
         f"Everything up to here is saved; go on with: dlkit resume {training.run}",
@@ -155,6 +164,9 @@ def test_workers_stop_where_the_launcher_is_killed(shapes_npz: Path, tmp_path: P
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert json.loads((training.run / "status.json").read_text())["status"] == "interrupted"
+    assert len(training.left()) == 1
+    assert Training(shapes_npz, tmp_path, "--epochs", "1").end()[0] == 0
+    assert not training.left()  # the next one removes it
 
 
 @pytest.mark.slow
@@ -162,7 +174,9 @@ def test_two_machines_meet_and_meet_again_where_a_process_has_died(
     unharmed: tuple[Path, str, str], shapes_npz: Path, tmp_path: Path
 ) -> None:
     """Two launchers on this machine; the result is that of two processes of one launcher."""
-    words = ["--epochs", "40", "--devices", "1", "--nodes", "2", "--rendezvous", f"127.0.0.1:{free_port()}"]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        place = f"127.0.0.1:{free.getsockname()[1]}"
+    words = ["--epochs", "40", "--devices", "1", "--nodes", "2", "--rendezvous", place]
     machines = [Training(shapes_npz, tmp_path, *words) for _ in range(2)]
     machines[0].wait_for_epochs(5)
     os.kill(next(pids[1] for pids in (machine.workers() for machine in machines) if 1 in pids), signal.SIGKILL)
@@ -222,9 +236,18 @@ def test_an_error_ends_all_with_one_message(
     ],
 )
 def test_torchrun_shows_one_message(words: list[str], code: int, says: str, shapes_npz: Path, tmp_path: Path) -> None:
-    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}", "-m", "dlkit"]
+    torchrun = [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        "--log-dir",
+        str(tmp_path / "logs"),
+    ]
     train = ["train", "autoencoder", "--data", str(shapes_npz), "--runs", str(tmp_path), "--layers", "16", *words]
-    done = subprocess.run([sys.executable, *torchrun, *train], capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(
+        [sys.executable, *torchrun, "-m", "dlkit", *train], capture_output=True, text=True, timeout=240, check=False
+    )
     assert done.returncode == 1
     assert f"exitcode  : {code} " in done.stderr, done.stderr
     assert done.stderr.count("\nError: ") + done.stderr.startswith("Error: ") == 1, done.stderr

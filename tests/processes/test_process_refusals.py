@@ -16,8 +16,14 @@ from dlkit.runtime import device
     ("words", "says"),
     [
         (["--devices", "2", "--device", "mps"], "--device mps: processes that train together cannot share it"),
+        (["--devices", "2", "--device", "nonsense"], "--device nonsense: expected auto, cpu, cuda, cuda:N or mps"),
+        (["--devices", "999", "--device", "cpu"], "--devices 999: this machine has"),
+        (["--devices", "0"], "--devices: expected a whole number of at least 1, got '0'"),
+        (["--nodes", "-1"], "--nodes: expected a whole number of at least 1, got '-1'"),
         (["--nodes", "2"], "the nodes' processes must find one another"),
         (["--nodes", "2", "--rendezvous", "first-node"], "--rendezvous first-node: expected HOST:PORT"),
+        (["--nodes", "2", "--rendezvous", "first-node:65536"], "--rendezvous first-node:65536: expected HOST:PORT"),
+        (["--nodes", "2", "--rendezvous", f"{'x' * 64}:29500"], f"there is no machine {'x' * 64!r} here"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_starts(
@@ -56,8 +62,11 @@ def test_what_trains_several_times_is_not_for_torchrun(
 
 def test_more_devices_than_there_are_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "_present", lambda: ["cuda:0", "cuda:1", "cpu"])
+    monkeypatch.setattr(device, "available_threads", lambda: 4)
     device.check_devices("auto", 2)
-    device.check_devices("cpu", 64)
+    device.check_devices("cpu", 4)
+    with pytest.raises(UsageError, match="--devices 5: this machine has 4 CPUs"):
+        device.check_devices("cpu", 5)
     with pytest.raises(UsageError, match="--devices 3: this machine has 2 GPUs") as refused:
         device.check_devices("auto", 3)
     assert refused.value.hint == "Use --devices 2."

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import two_trainings
 from dlkit_builtin.gan import networks
 from safetensors.torch import load_file
 
 from dlkit import session
-from dlkit.launch import free_port
 
 SMALL = {"epochs": 2, "batch_size": 15, "threads": 1, "checkpoint_every": 0}
 VIT = {"threads": 1, "backbone": "test_vit", "random_init": True, "image_size": 32, "channels": 3, "cache": False}
@@ -33,17 +33,20 @@ JOBS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def roots(tmp_path_factory: pytest.TempPathFactory, shapes_npz: Path) -> tuple[Path, Path]:
+GPUS = pytest.param("cuda", marks=pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs"))
+
+
+@pytest.fixture(scope="module", params=["cpu", GPUS])
+def roots(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, shapes_npz: Path
+) -> tuple[Path, Path]:
     """Where the runs of one process are, and those of two."""
     folder = tmp_path_factory.mktemp("together")
     for name in ("one", "two"):
-        jobs = [
-            [technique, options | {"data": str(shapes_npz), "name": job, "runs": str(folder / name)}]
-            for job, (technique, options) in JOBS.items()
-        ]
+        common = {"data": str(shapes_npz), "runs": str(folder / name), "device": request.param, "precision": "fp32"}
+        jobs = [[technique, options | common | {"name": job}] for job, (technique, options) in JOBS.items()]
         (folder / f"{name}.json").write_text(json.dumps(jobs))
-    command = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}"]
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--log-dir", str(folder / "logs")]
     script = [two_trainings.__file__, str(folder / "two.json")]
     group = subprocess.Popen([sys.executable, *command, *script], stderr=subprocess.PIPE, text=True)
     try:
