@@ -17,9 +17,20 @@ GAN = Card(
 Two networks compete. The generator turns noise into images; the discriminator learns to tell them from genuine ones,
 and the generator to be taken for genuine. Nobody says what a good image is: the discriminator finds out.
 
---loss says what they play for: minimax (the original game), non-saturating (the same, with gradients where the
-generator is bad), hinge, lsgan and wgan-gp. For each network and loss the published settings are the default: rates,
-number of discriminator updates, spectral normalisation, gradient penalties.
+--loss says what they play for. With z ~ N(0, I), the discriminator D and the generator G minimise
+
+minimax (the original game): −E log σ(D(x)) − E log(1 − σ(D(G(z)))), and E log(1 − σ(D(G(z))))
+
+non-saturating: the same, and −E log σ(D(G(z))), which has gradients where G is bad
+
+hinge: E max(0, 1 − D(x)) + E max(0, 1 + D(G(z))), and −E D(G(z))
+
+lsgan: ½ E (D(x) − 1)² + ½ E D(G(z))², and ½ E (D(G(z)) − 1)²
+
+wgan-gp: E D(G(z)) − E D(x) + 10 E (‖∇D‖ − 1)², between genuine and generated images, and −E D(G(z))
+
+For each network and loss the published settings are the default: rates, number of discriminator updates, spectral
+normalisation, gradient penalties.
 
 Samples are judged by the distance between features of generated and genuine images, beside the distance between two
 halves of the genuine ones (the floor), a Gaussian in PCA space, and noise.""",
@@ -59,6 +70,9 @@ As gan, but generator and discriminator are told the class of each image, so tha
 --condition says how the discriminator hears it. concat: beside the features. projection: by its inner product with the
 features. acgan: it is not told, and must recognise the class as well. matching: as concat, but it has to say 1 only
 for genuine images with their own label, and 0 for generated ones and for genuine ones with a wrong label.
+
+Rates are the published ones, as gan's, but for convolutional and residual networks: their generator learns five times
+as fast as the discriminator, except with wgan-gp. --lr gives both the same rate.
 
 Beside the figures of gan, a classifier trained on genuine images says how often it recognises the class of generated
 ones (GAN-test), and one trained on generated images how often it is right about genuine ones (GAN-train).""",
