@@ -47,6 +47,16 @@ def ensemble(members: Path, data: Path, runs: Path, *words: str, names: tuple[st
                  str(runs), *words])  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def alone(members: Path, shapes_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ensemble of all three with shares of 2, 1 and 1, whose members are gone. Read only."""
+    root = tmp_path_factory.mktemp("alone")
+    shutil.copytree(members, root / "members")
+    assert ensemble(root / "members", shapes_npz, root / "runs", "--shares", "2,1,1") == 0
+    shutil.rmtree(root / "members")
+    return root / "runs" / "ensemble" / "shapes-001"
+
+
 def by_hand(members: Path, images: torch.Tensor, names: tuple[str, ...] = ALL) -> list[np.ndarray]:
     found = []
     for path in paths(members, *names).split(","):
@@ -58,9 +68,8 @@ def by_hand(members: Path, images: torch.Tensor, names: tuple[str, ...] = ALL) -
     return found
 
 
-def test_probabilities_are_averaged_by_the_names_of_classes(members: Path, shapes_npz: Path, tmp_path: Path) -> None:
-    assert ensemble(members, shapes_npz, tmp_path, "--shares", "2,1,1") == 0
-    run = open_run(str(tmp_path / "ensemble" / "shapes-001"))
+def test_probabilities_are_averaged_by_the_names_of_classes(members: Path, alone: Path) -> None:
+    run = open_run(str(alone))
     images = torch.rand(5, 3, 32, 32)
     one, two, knn = by_hand(members, images)
     with torch.inference_mode():
@@ -82,20 +91,15 @@ def test_the_geometric_mean_is_that_of_scipy(members: Path, shapes_npz: Path, tm
 
 
 def test_it_outlives_its_members_and_becomes_one_graph(
-    members: Path, shapes_npz: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    alone: Path, shapes_npz: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    gone = tmp_path / "gone"
-    shutil.copytree(members, gone)
-    assert ensemble(gone, shapes_npz, tmp_path / "runs") == 0
-    shutil.rmtree(gone)
-    run = tmp_path / "runs" / "ensemble" / "shapes-001"
-    assert main(["evaluate", str(run), "--quiet"]) == 0
+    assert main(["evaluate", str(alone), "--quiet"]) == 0
     capsys.readouterr()
-    assert main(["export", str(run), "--out", str(tmp_path / "m.onnx"), "--json", "--quiet"]) == 0
+    assert main(["export", str(alone), "--out", str(tmp_path / "m.onnx"), "--json", "--quiet"]) == 0
     assert json.loads(capsys.readouterr().out)["difference"] <= 1e-4
     Image.fromarray(np.load(shapes_npz)["images"][0]).save(tmp_path / "x.png")
     tables = []
-    for number, model in enumerate((run, tmp_path / "m.onnx")):
+    for number, model in enumerate((alone, tmp_path / "m.onnx")):
         out = tmp_path / f"{number}.csv"
         assert main(["predict", str(model), str(tmp_path / "x.png"), "--out", str(out), "--quiet"]) == 0
         tables.append(out.read_text().splitlines())
@@ -103,10 +107,8 @@ def test_it_outlives_its_members_and_becomes_one_graph(
     assert tables[0][0] == tables[1][0]
 
 
-def test_figures_stand_beside_each_members_own(members: Path, shapes_npz: Path, tmp_path: Path) -> None:
-    assert ensemble(members, shapes_npz, tmp_path) == 0
-    run = open_run(str(tmp_path / "ensemble" / "shapes-001"))
-    kept = json.loads((run.path / "evaluation.json").read_text())
+def test_figures_stand_beside_each_members_own(members: Path, alone: Path) -> None:
+    kept = json.loads((alone / "evaluation.json").read_text())
     accuracy = next(row for row in kept["metrics"] if row["name"] == "accuracy")
     own = [open_run(path).load_evaluation() for path in paths(members, *ALL).split(",")]
     values = [metrics.get("accuracy", "test").value for metrics in own if metrics is not None]
@@ -137,11 +139,9 @@ def test_what_does_not_fit_says_so(
 
 
 def test_members_that_do_not_classify_are_refused(
-    members: Path, shapes_npz: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Path, shapes_npz: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["train", "autoencoder", "--layers", "8", "--code", "4", "--epochs", "1", "--data", str(shapes_npz), *FORM]
-    assert main([*words, "--runs", str(tmp_path)]) == 0
-    code = main(["train", "ensemble", "--members", f"{paths(members, ALL[0])},{tmp_path}/autoencoder/shapes-001",
-                 "--data", str(shapes_npz), *FORM, "--runs", str(tmp_path)])  # fmt: skip
-    assert code == 2
+    other = shutil.copytree(trained, tmp_path / "other")
+    words = ["--members", f"{trained},{other}", "--data", str(shapes_npz), "--threads", "1", "--runs", str(tmp_path)]
+    assert main(["train", "ensemble", *words]) == 2
     assert "no probabilities to average" in capsys.readouterr().err
