@@ -18,8 +18,8 @@ def parametrize_with_checks(*names: str, only: str = "*", slow: bool = True) -> 
     Args:
         names: of techniques, augmenters…, entry points or distributions; they must be installed.
         only: checks whose name matches this pattern.
-        slow: those that take seconds as well, with the mark ``slow``, which a package may leave out with
-            ``-m "not slow"``.
+        slow: those that take seconds as well, with the mark ``slow``, which a package registers in its configuration
+            of pytest and may leave out with ``-m "not slow"``.
 
     Returns:
         A decorator of a test function with an argument ``check``, which it calls.
