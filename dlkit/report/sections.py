@@ -16,7 +16,7 @@ from dlkit.capabilities import capabilities_of
 from dlkit.discovery import registry
 from dlkit.errors import DataError, DlkitError
 from dlkit.metrics import Metric, Metrics
-from dlkit.opening import read_text
+from dlkit.opening import read_text, regular_file
 from dlkit.options import to_plain
 from dlkit.report.figures import between, headline, judged, number, strongest, time_span, verdict, with_unit
 from dlkit.report.picture import DPI, png, png_size, read_index
@@ -27,6 +27,7 @@ from dlkit.settings import option_groups
 
 _CSS_DPI = 96  # a CSS pixel is 1/96 inch
 _CHANCE = 0.05
+_MOST_BYTES = 64 << 20  # of a picture, which the page holds whole
 _WORDS = {
     "better": "better than the strongest baseline",
     "worse": "worse than the strongest baseline",
@@ -122,8 +123,11 @@ def pictures_section(run: Run) -> list[Image]:
     plots = run.path / "plots"
     images = []
     for entry in read_index(plots):
-        path = plots / Path(entry["file"]).name
-        content = path.read_bytes() if path.is_file() else b""
+        try:
+            with regular_file(plots / Path(entry["file"]).name, _MOST_BYTES) as stream:
+                content = stream.read()
+        except (OSError, ValueError):  # gone; a name that no file can have
+            continue
         if png_size(content) is not None:
             images.append(_image(content, entry["name"], entry["title"], entry["caption"]))
     return images

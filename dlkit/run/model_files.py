@@ -20,6 +20,9 @@ from dlkit.technique import State
 
 TENSORS, PLAIN = "model.safetensors", "model.json"
 
+BAD_STATE = (RuntimeError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What techniques raise on tensors of other names, types or shapes than theirs."""
+
 _TIMES, _SPARE = 8, 1 << 30
 """What building networks may take: so many times the model's bytes (as they come, as a draft, drawn at random and
 orthogonalised…), and so much for what no model keeps."""
@@ -68,8 +71,9 @@ def room_for_model(directory: Path) -> Room:
 
 def unreadable(directory: Path, error: Exception) -> DataError:
     """What to say of a model that cannot be loaded."""
+    what = str(error) if isinstance(error, ValueError | RuntimeError | OSError) else repr(error)
     return DataError(
-        f"The model of {str(directory)!r} cannot be read: {error}.",
+        f"The model of {str(directory)!r} cannot be read: {what}.",
         f"`dlkit resume {directory}` writes it again from the last checkpoint.",
     )
 

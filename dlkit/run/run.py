@@ -256,14 +256,14 @@ class Run:
         Raises:
             DataError: the run has no model yet, its files are broken, or its config asks for far more than they hold.
         """
-        from dlkit.run.model_files import load_state, room_for_model, unreadable
+        from dlkit.run.model_files import BAD_STATE, load_state, room_for_model, unreadable
 
         settings, state = self.settings, load_state(self.path)
         implementation = settings.card.load()
         try:
             with room_for_model(self.path):
                 return implementation.load(state, settings.options, self.spec)
-        except (RuntimeError, KeyError, TypeError, ValueError) as error:  # tensors of other names or shapes
+        except BAD_STATE as error:
             raise unreadable(self.path, error) from error
 
     def save_evaluation(self, metrics: Metrics, notices: tuple[str, ...] = ()) -> None:

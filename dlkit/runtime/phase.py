@@ -157,8 +157,12 @@ class PhaseFiles:
             self.run.cut_metrics(self.metrics)
             return None
         states.restore(state, tree["state"])
-        self.best = tree["best"]
-        self.runtime.updater.limit = tree["limit"]
+        self.best, limit = tree["best"], tree["limit"]
+        if self.best is not None:  # it is needed at the phase's end
+            states.check(states.learned(state), self.best)
+        if limit is not None and (type(limit) is not int or limit < 1):
+            raise ValueError(f"its micro-batches have {limit!r} images")
+        self.runtime.updater.limit = limit
         self._same_machine(tree)
         return Position.from_json(tree["position"])
 

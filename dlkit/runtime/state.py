@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from dlkit.runtime.moments import restore_optimizer
+
 if TYPE_CHECKING:
     from dlkit.runtime.runtime import Runtime
 
@@ -25,22 +27,33 @@ def restore(state: Mapping[str, Any], tree: Mapping[str, Any]) -> None:
 
     Raises:
         KeyError: ``tree`` lacks an entry of ``state``.
-        RuntimeError, ValueError, TypeError: an entry does not fit.
+        RuntimeError, ValueError, TypeError, AttributeError: an entry does not fit.
     """
     for name, item in state.items():
         if isinstance(item, Tensor):
             with torch.no_grad():
                 item.copy_(tree[name])
+        elif isinstance(item, Optimizer):
+            restore_optimizer(item, tree[name])
         else:
             item.load_state_dict(tree[name])
-            if isinstance(item, Optimizer):
-                _check_sizes(item)
-                _match_strides(item)
 
 
 def learned(state: Mapping[str, Any]) -> dict[str, Any]:
     """The part that ``best`` keeps: networks and tensors, no optimizers."""
     return {name: item for name, item in state.items() if isinstance(item, nn.Module | Tensor)}
+
+
+def check(state: Mapping[str, Any], tree: Mapping[str, Any]) -> None:
+    """See whether :func:`restore` could put the tensors of ``tree`` into ``state``.
+
+    Raises:
+        ValueError, AttributeError: names or shapes differ, or it is no tree.
+    """
+    own, kept = ({name: tuple(tensor.shape) for name, tensor in named_tensors(each)} for each in (capture(state), tree))
+    if own != kept:
+        name, shape = min(own.items() ^ kept.items())
+        raise ValueError(f"the best weights are others: {name} of shape {shape}")
 
 
 def copy(tree: Any) -> Any:
@@ -116,29 +129,3 @@ def _row(states: Tensor, rank: int) -> Tensor:
     """A process's own state, or the first one's where fewer were captured."""
     # A copy: PyTorch reads a state from the beginning of its storage, whichever row it is.
     return states if states.ndim == 1 else states[rank if rank < len(states) else 0].clone()
-
-
-def _check_sizes(optimizer: Optimizer) -> None:
-    """Fused kernels read and write as many numbers as the parameter has, whatever size a checkpoint's moments are.
-
-    Raises:
-        ValueError: one has another size.
-    """
-    if not any(group.get("fused") for group in optimizer.param_groups):
-        return
-    for parameter, entries in optimizer.state.items():
-        for key, value in entries.items():
-            if isinstance(value, Tensor) and value.shape != (() if key == "step" else parameter.shape):
-                raise ValueError(f"{key} of shape {tuple(value.shape)} for weights of {tuple(parameter.shape)}")
-
-
-def _match_strides(optimizer: Optimizer) -> None:
-    """Lay out restored moments like their parameters.
-
-    A checkpoint is contiguous, parameters may be channels_last, and fused kernels walk through both in memory
-    order without looking at strides.
-    """
-    for parameter, entries in optimizer.state.items():
-        for key, value in entries.items():
-            if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
-                entries[key] = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)

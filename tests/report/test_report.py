@@ -109,6 +109,16 @@ def test_a_picture_that_is_missing_or_no_png_is_left_out(run_path: Path) -> None
     assert len([tag for tag, _ in page_of(run_path).tags if tag == "img"]) == 3
 
 
+@pytest.mark.parametrize("name", ["x" * 300 + ".png", "a\0b.png", "", "giant.png"])
+def test_a_picture_of_a_name_or_size_that_none_has(run_path: Path, name: str) -> None:
+    """A name that is too long for the file system ended the report in a traceback."""
+    with (run_path / "plots" / "giant.png").open("wb") as file:
+        file.truncate(1 << 40)
+    entry = {"name": "odd", "title": "odd", "caption": "", "file": name}
+    (run_path / "plots" / "index.json").write_text(json.dumps([entry]))
+    assert "pictures" not in page_of(run_path).sections
+
+
 def test_a_picture_outside_the_run_is_not_read(run_path: Path) -> None:
     shutil.copy(run_path / "plots" / "filters.png", run_path / "secret.png")
     entry = {"name": "x", "title": "", "caption": "", "file": "../secret.png"}

@@ -20,7 +20,7 @@ from dlkit.errors import DataError, UsageError
 from dlkit.metrics import Metrics
 from dlkit.runtime import Normalize
 from dlkit.technique import OutputKind, PhasePlan, State
-from dlkit_builtin.decomposition.models import Pursuit, build, steps_needed
+from dlkit_builtin.decomposition.models import STEPS, Pursuit, build, steps_needed
 from dlkit_builtin.decomposition.options import DecompositionOptions
 
 if TYPE_CHECKING:
@@ -205,8 +205,15 @@ class Decomposition:
 
     @classmethod
     def load(cls, state: State, options: DecompositionOptions, spec: DataSpec) -> Self:
-        """The inverse of :meth:`state`."""
-        technique = cls(options, spec, int(state.plain["steps"]))
+        """The inverse of :meth:`state`.
+
+        Raises:
+            ValueError: so many steps were never chosen, and would not end.
+        """
+        steps = int(state.plain["steps"])
+        if not 1 <= steps <= STEPS[-1]:
+            raise ValueError(f"{steps} steps, of at most {STEPS[-1]}")
+        technique = cls(options, spec, steps)
         technique.network.load_state_dict(dict(state.tensors))
         technique.shares = tuple(state.plain["shares"])
         technique.learned = dict(state.plain["learned"])
