@@ -73,7 +73,7 @@ def judge(generate: Generate, data: ImageData, runtime: Runtime, options: JudgeO
     split = data.train if len(data.train) else data.held_out
     count = min(options.judged, len(split) // 2)
     if count < _FEWEST:
-        said = f"{len(split)} {split.name} images are too few: it takes {2 * _FEWEST}, one half beside the other."
+        said = f"{len(split)} images in {split.name} are too few: it takes {2 * _FEWEST}, one half beside the other."
         return Metrics((), notices=(f"Generated images are not compared with genuine ones. {said}",))
     found = features(options, data, runtime)
     order = torch.randperm(len(split), generator=runtime.generator("judged", device="cpu"))[: 2 * count]

@@ -26,7 +26,7 @@ def judged_by(run: Run, said: Mapping[str, object]) -> Run:
         raise UsageError(
             f"{'--' + next(iter(said)).replace('_', '-')} says how generated images are judged; "
             f"{run.technique} generates nothing that is.",
-            "It is for gan and cgan.",
+            "It is for techniques that learn to generate, such as gan.",
         )
     other = type(run)(run.path)
     other.settings = resolve(run.settings.card, config=run.path / CONFIG, flags=said)

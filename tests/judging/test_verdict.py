@@ -39,7 +39,7 @@ def test_copies_are_counted_where_there_are_few_images_too(tmp_path: Path, held_
         assert "5% of held-out" in found[0].note
 
 
-@pytest.mark.parametrize(("train", "said"), [(21, "19 train images are too few"), (60, "of 27 images of each")])
+@pytest.mark.parametrize(("train", "said"), [(21, "19 images in train are too few"), (60, "of 27 images of each")])
 def test_of_few_images_it_is_said_that_figures_say_little(tmp_path: Path, train: int, said: str) -> None:
     def anything(count: int, generator: Generator) -> Tensor:
         return torch.rand(count, 1, 8, 8, generator=generator)

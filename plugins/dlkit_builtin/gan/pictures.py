@@ -40,7 +40,8 @@ def pictures(technique: Gan, data: ImageData, runtime: Runtime) -> Iterator[Pict
     if len(technique.course) > 1:
         caption = (
             "Means over epochs. Healthy: both losses go on fighting, and D(x) stays above D(G(z)) by a little. D has "
-            "won where they part for good; it has lost where they are the same."
+            "won where they part for good. Where they are the same D cannot tell images apart: they are good, or D is "
+            "weak, which the figures tell."
         )
         yield Picture("game", "The game", caption, course(technique.course))
     walks = [walk(technique, runtime, number) for number in range(_WALKS)]
