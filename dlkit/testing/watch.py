@@ -22,7 +22,10 @@ _WITHIN = {"os.mkdir": 2, "os.remove": 1, "os.rmdir": 1}
 
 @dataclass
 class Seen:
-    """What happened: files that were written or changed, and addresses that were connected to."""
+    """What happened: files that were written or changed, and addresses that were connected to.
+
+    Temporary files count where they are left.
+    """
 
     writes: set[str] = field(default_factory=set)
     connections: set[str] = field(default_factory=set)
@@ -33,15 +36,20 @@ class _Watch:
     allowed: tuple[str, ...]
     apart_from: str
     seen: Seen
+    temporary: set[str] = field(default_factory=set)
 
-    def permits(self, path: str) -> bool:
-        """Whether a file may be written: within what is allowed, a device, bytecode, or a temporary file."""
+    def hear(self, path: str) -> None:
+        """Note that a file is written, unless it is within what is allowed, a device, or bytecode."""
         if any(path == place or path.startswith(place + os.sep) for place in self.allowed):
-            return True
+            return
         if path.startswith("/dev/") or "__pycache__" in path:
-            return True
+            return
         temporary = os.path.realpath(tempfile.gettempdir())
-        return path.startswith(temporary + os.sep) and not path.startswith(self.apart_from + os.sep)
+        if path.startswith(temporary + os.sep) and not path.startswith(self.apart_from + os.sep):
+            if not path.startswith(f"{temporary}{os.sep}torchinductor_"):  # PyTorch's cache
+                self.temporary.add(path)
+        else:
+            self.seen.writes.add(path)
 
 
 _watches: list[_Watch] = []
@@ -62,6 +70,7 @@ def watching(allowed: Sequence[Path], apart_from: Path) -> Iterator[Seen]:
         yield watch.seen
     finally:
         _watches.remove(watch)
+        watch.seen.writes |= {path for path in watch.temporary if os.path.lexists(path)}
 
 
 @cache
@@ -102,5 +111,4 @@ def _note(path: object) -> None:
     found = Path(os.fsdecode(path))
     text = str(found.parent.resolve() / found.name)  # the name itself may be a link that is being replaced
     for watch in _watches:
-        if not watch.permits(text):
-            watch.seen.writes.add(text)
+        watch.hear(text)
