@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from dlkit import errors, meeting, ranks
 from dlkit.errors import DlkitError, Interrupted, TrainingError, UsageError
 from dlkit.files import read_json, scratch_folder, user_path, write_json, write_text
+from dlkit.trust import TRUST, trusted_names
 
 if TYPE_CHECKING:
     from torch.distributed.launcher.api import LaunchConfig
@@ -86,7 +87,7 @@ def launch(settings: Settings, display: Display, run: Run | None = None) -> Run:
     """Train a new run, or go on with one, in as many processes as ``settings`` say.
 
     Raises:
-        UsageError: there are fewer devices than processes, or the machines' meeting place is none.
+        UsageError: there are fewer devices than processes; the machines' meeting place is none, or only a file's.
         DlkitError: what ended the training, as in one process.
     """
     from dlkit.run import Run
@@ -94,6 +95,7 @@ def launch(settings: Settings, display: Display, run: Run | None = None) -> Run:
 
     check_devices(settings.runtime.device, settings.runtime.devices)
     if settings.runtime.nodes > 1:
+        _check_trusted(settings)
         display.info(f"Waiting for {settings.runtime.nodes} machines to meet at {settings.runtime.rendezvous}")
     with scratch_folder("launch") as folder:
         write_text(folder / CONFIG, settings.to_toml())
@@ -107,6 +109,16 @@ def launch(settings: Settings, display: Display, run: Run | None = None) -> Run:
     if begun is None:
         raise TrainingError("The processes that train together ended without a run.")
     return begun
+
+
+def _check_trusted(settings: Settings) -> None:
+    """The launcher unpickles what it is told where machines meet, and so does whatever another machine there says."""
+    place = str(settings.runtime.rendezvous)
+    if "rendezvous" in settings.from_file and place not in trusted_names():
+        raise UsageError(
+            f"rendezvous: only a file names {place}, and who answers there can have any code run here.",
+            f"Where you know that machine: --rendezvous {place} on the command line, or {TRUST}={place}.",
+        )
 
 
 def _started(options: RuntimeOptions, folder: Path) -> DlkitError | None:

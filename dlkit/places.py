@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlkit import ranks
 from dlkit.files import user_path
 from dlkit.options import Option, options_of
 from dlkit.settings import Settings
@@ -31,6 +32,13 @@ def anchored(settings: Settings) -> Settings:
         UsageError: there is no such run.
     """
     return _changed(settings, partial(_absolute, root=user_path(settings.run.runs)))
+
+
+def tell_of_runs(settings: Settings, warn: Callable[[str], None]) -> None:
+    """Say where a run is going to be, where only a file says so and it is elsewhere."""
+    place = user_path(settings.run.runs).absolute()
+    if "runs" in settings.from_file and ranks.count() == 1 and not place.resolve().is_relative_to(Path.cwd()):
+        warn(f"The config has the run made in {str(place)!r}, outside the current directory; --runs DIR chooses.")
 
 
 def portable(settings: Settings) -> Settings:

@@ -26,7 +26,7 @@ from dlkit.loading import load_to_evaluate, load_training_data
 from dlkit.metrics import Metrics
 from dlkit.options import TrainOptions
 from dlkit.pictures import TWO_WAY, code_pictures, pictures_of
-from dlkit.places import anchored
+from dlkit.places import anchored, tell_of_runs
 from dlkit.report import save_pictures, write_report
 from dlkit.run import Run
 from dlkit.run.changes import changed
@@ -65,6 +65,7 @@ def train(settings: Settings, display: Display, *, data: ImageData | None = None
     """
     with interruptible():
         settings = as_launched(anchored(settings))
+        tell_of_runs(settings, display.warn)
         if wanted(settings.runtime):
             return launch(settings, display)
         processes = join()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,7 @@ class Settings:
         card: the technique.
         options: an instance of ``card.options``.
         data, augment, runtime, run: the core's options.
+        from_file: names of those options that a file said, and neither the command line nor Python.
     """
 
     card: Card
@@ -51,6 +52,7 @@ class Settings:
     augment: AugmentOptions
     runtime: RuntimeOptions
     run: RunOptions
+    from_file: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
     def value(self, name: str) -> Any:
         """The value of the option of that name, wherever it is declared."""
@@ -102,7 +104,8 @@ def resolve(
         else:
             said[key] = where
     check_code(list(options.values()), values, said)
-    return Settings(card, *(_build(cls, values) for cls in (card.options, *_CORE)))
+    settings = Settings(card, *(_build(cls, values) for cls in (card.options, *_CORE)))
+    return replace(settings, from_file=frozenset(said))
 
 
 def settings_from_toml(path: Path, registry: Registry, distribution: str = "") -> Settings:

@@ -57,9 +57,13 @@ def point_latest(root: Path, run: Path) -> None:
     """Let ``root/latest`` (a symbolic link) name this run.
 
     Raises:
-        DlkitError: something else is in its place, or there can be no link.
+        DlkitError: something else is in its place, which is left as it is, or there can be no link.
     """
     link = root / "latest"
+    if os.path.lexists(link) and not _ours(link):
+        raise DlkitError(
+            f"{str(link)!r} is not dlkit's, so it cannot name the latest run.", "Choose another place with --runs DIR."
+        )
     temporary = root / f".latest-{os.getpid()}-{threading.get_ident()}"
     with writing(link):
         temporary.unlink(missing_ok=True)
@@ -68,6 +72,12 @@ def point_latest(root: Path, run: Path) -> None:
             temporary.replace(link)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _ours(link: Path) -> bool:
+    """Whether dlkit made a link: to ``technique/run`` beside it."""
+    target = link.readlink() if link.is_symlink() else Path("/")
+    return not target.is_absolute() and len(target.parts) == 2 and ".." not in target.parts
 
 
 def is_run(path: Path) -> bool:

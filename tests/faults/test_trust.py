@@ -30,6 +30,49 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+MEETING = {"nodes": "2", "rendezvous": '"127.0.0.1:1"', "technique": '"autoencoder"'}
+
+
+def test_machines_that_only_a_file_names_are_not_met(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """PyTorch's launcher unpickles what it finds at the meeting place, which a config could name."""
+    from dlkit import launch
+
+    def meet(*_: object) -> None:
+        raise UsageError("met")
+
+    monkeypatch.setattr(launch, "_started", meet)
+    run = Path("runs") / "autoencoder" / "theirs-001"
+    shutil.copytree(trained, run)
+    text = (run / "config.toml").read_text().replace("nodes = 1", "nodes = 2")
+    (run / "config.toml").write_text(text.replace('rendezvous = "none"', 'rendezvous = "127.0.0.1:1"'))
+    for words in (["train", "--config", str(config(**MEETING))], ["resume", str(run)]):
+        assert main(words) == 2
+        assert "only a file names 127.0.0.1:1" in capsys.readouterr().err
+        assert main([*words, "--rendezvous", "127.0.0.1:1"]) == 2
+        assert capsys.readouterr().err.splitlines()[-1] == "Error: met"
+    monkeypatch.setenv("DLKIT_TRUST", "127.0.0.1:1")
+    assert main(["resume", str(run)]) == 2
+    assert "met" in capsys.readouterr().err
+    assert main(["report", str(run)]) == 0
+
+
+def test_a_place_for_runs_that_only_a_file_names_is_told(
+    shapes_npz: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("here").mkdir()
+    os.chdir("here")
+    words = ["train", "autoencoder", "--layers", "4", "--epochs", "1", "--data", str(shapes_npz), "--config"]
+    file = config(runs=f'"{tmp_path}/there"')
+    assert main([*words, str(file)]) == 0
+    told = f"The config has the run made in '{tmp_path}/there', outside the current directory"
+    assert told in " ".join(capsys.readouterr().err.split())
+    assert main([*words, str(file), "--runs", f"{tmp_path}/there"]) == 0
+    assert main([*words, str(config(runs='"mine"'))]) == 0
+    assert "outside" not in capsys.readouterr().err
+
+
 class Plant:
     def __reduce__(self) -> Any:
         return os.mkdir, (PLANTED,)

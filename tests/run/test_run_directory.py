@@ -165,6 +165,16 @@ def test_a_run_half_made_by_a_killed_process_is_not_listed(tmp_path: Path) -> No
     assert create(tmp_path).name == "tiny-002"
 
 
+@pytest.mark.parametrize("target", [None, "/", "../else/where", "release-7"])
+def test_what_is_called_latest_and_is_not_ours_stays(tmp_path: Path, target: str | None) -> None:
+    """A config may name any folder for its runs; a file of that name was replaced, and so was a link."""
+    link = tmp_path / "latest"
+    link.write_text("mine") if target is None else link.symlink_to(target)
+    with pytest.raises(DlkitError, match="is not dlkit's"):
+        create(tmp_path)
+    assert link.read_text() == "mine" if target is None else str(link.readlink()) == target
+
+
 def test_a_dangling_latest_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "latest").symlink_to("autoencoder/gone-001")
     with pytest.raises(UsageError, match="'latest'"):
