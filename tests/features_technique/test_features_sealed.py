@@ -49,6 +49,16 @@ def test_a_pickle_executes_nothing(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
+def test_a_bomb_is_not_unpacked() -> None:
+    """A megabyte may hold a thousand: here an array of zeros that nothing asks for, deflated."""
+    sealed, _ = seal(DecisionTreeClassifier().fit([[0.0], [1.0]], [0, 1]))
+    content = io.BytesIO(sealed.numpy().tobytes())
+    with zipfile.ZipFile(content, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("more.npy", bytes(10 << 20))
+    with pytest.raises(DataError, match=r"unpacks to 10\.\d MiB"):
+        unseal(torch.frombuffer(bytearray(content.getvalue()), dtype=torch.uint8))
+
+
 def test_types_that_are_not_known_are_not_even_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A skops file that names a class of a module which leaves a mark when it is imported."""
     (tmp_path / "hostile_module.py").write_text(f"open({str(tmp_path / 'executed')!r}, 'w')\nclass Evil: pass\n")

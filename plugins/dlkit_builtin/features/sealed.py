@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -40,6 +42,7 @@ def unseal(sealed: Tensor) -> Any:
 
     content = sealed.cpu().numpy().tobytes()
     try:
+        _check_size(content)
         unknown = _untrusted(content)
         if not unknown:
             estimator = io.loads(content, trusted=io.get_untrusted_types(data=content))
@@ -60,6 +63,18 @@ def _untrusted(content: bytes) -> list[str]:
     from skops import io
 
     return sorted(set(io.get_untrusted_types(data=content)) - _KNOWN - trusted_names())
+
+
+def _check_size(content: bytes) -> None:
+    """Refuse an archive that unpacks to far more than it is: skops compresses nothing, a bomb does.
+
+    Raises:
+        ValueError: this one does.
+    """
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > 2 * len(content):
+        raise ValueError(f"it unpacks to {size / 2**20:,.1f} MiB")
 
 
 def _check_trees(estimator: Any) -> None:
