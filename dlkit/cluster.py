@@ -220,7 +220,7 @@ class Clustering:
 
     def csv(self) -> str:
         """A line for each image: file, split, number in it, label, cluster, distance, and a mixture's probability."""
-        from dlkit.predict.text import csv_text
+        from dlkit.data.text import csv_text
 
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")

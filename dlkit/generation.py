@@ -15,9 +15,9 @@ from torch import Tensor
 
 from dlkit.asking import with_values
 from dlkit.capabilities import capabilities_of, require
+from dlkit.data.text import csv_text
 from dlkit.decoding import finite
 from dlkit.files import atomic_path, made_folder, write_text
-from dlkit.predict.text import csv_text
 from dlkit.predict.writers import Pictures
 from dlkit.report import plots
 from dlkit.report.picture import png

@@ -16,7 +16,7 @@ from dlkit.data.files import FileImages
 from dlkit.data.listing import SPLITS, Listing, number_classes, unassigned
 from dlkit.data.origins import with_origins
 from dlkit.data.targets import columns as numeric_columns
-from dlkit.data.text import shown
+from dlkit.data.text import csv_meaning, shown
 from dlkit.errors import DataError
 from dlkit.options.suggest import did_you_mean
 
@@ -43,7 +43,7 @@ def list_manifest(path: Path, label: tuple[str, ...] = (), *, needed: bool = Tru
     """
     where = shown(path)
     rows = _rows(path)
-    header = [shown(name) for name in next(rows, (0, []))[1]]
+    header = [csv_meaning(shown(name)) for name in next(rows, (0, []))[1]]
     columns = [name.strip().lower() for name in header]
     if not needed and not {name.strip().lower() for name in label} <= set(columns):
         label = ()
@@ -131,7 +131,7 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 def _record(row: int, values: list[str], columns: list[str], where: str) -> dict[str, str]:
     if len(values) != len(columns):
         raise DataError(f"{where}, row {row}: {len(values)} fields, expected {len(columns)} ({', '.join(columns)})")
-    record = {name: value.strip() for name, value in zip(columns, values, strict=True)}
+    record = {name: csv_meaning(value.strip()) for name, value in zip(columns, values, strict=True)}
     if not record["image_path"] or "\0" in record["image_path"]:
         raise DataError(f"{where}, row {row}: image_path is empty or not a path")
     return record

@@ -1,4 +1,4 @@
-"""Names that come from users' files: how they are shown and in which order they stand."""
+"""Names that come from users' files: how they are shown, in which order they stand, and how tables hold them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 
 from dlkit.report.figures import clean
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def shown(name: object) -> str:
@@ -31,3 +33,16 @@ def enumerated(names: Sequence[str], most: int = 20) -> str:
     if len(names) > most:
         lines.append(f"  … and {len(names) - most:,} more")
     return "\n".join(lines)
+
+
+def csv_text(text: str) -> str:
+    """Text for a CSV cell; what a spreadsheet would take for a formula gets a leading ``'``.
+
+    Source: OWASP, "CSV Injection". Only for columns of text: a negative number must stay a number.
+    """
+    return f"'{text}" if text.lstrip("'").startswith(_FORMULA) else text
+
+
+def csv_meaning(cell: str) -> str:
+    """The inverse of :func:`csv_text`, so that classes of tables that dlkit wrote are called what they were called."""
+    return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(_FORMULA) else cell

@@ -18,6 +18,7 @@ from dlkit.data.files import FileImages, usable_cpus
 from dlkit.data.listing import ORIGINS, SPLITS, Ints
 from dlkit.data.manifest import MANIFEST
 from dlkit.data.resolve import source_of
+from dlkit.data.text import csv_text
 from dlkit.display import Display
 from dlkit.enlarge import generating
 from dlkit.enlarge.copying import Copying, encoded, names_of, parameters_of
@@ -27,7 +28,6 @@ from dlkit.enlarge.material import Material
 from dlkit.enlarge.names import Names, folder_of, stem_of
 from dlkit.errors import Interrupted, UsageError
 from dlkit.files import writing
-from dlkit.predict.text import csv_text
 from dlkit.runtime import Runtime
 from dlkit.runtime.signals import interruptible
 
@@ -173,7 +173,13 @@ class _Work:
             if wanted is not None:
                 for share, files in self.plan.shares:
                     self._generated(share, files, wanted)
-        header = ("image_path", *self.material.columns, "split", *_ABOUT, *(["mask"] if self.masks else []))
+        header = (
+            "image_path",
+            *map(csv_text, self.material.columns),
+            "split",
+            *_ABOUT,
+            *(["mask"] if self.masks else []),
+        )
         self.folder.finish(header, self._rows())
 
     def _missing(self, images: Ints, copy: int) -> Ints:
@@ -259,11 +265,13 @@ class _Work:
 
     def _rows(self) -> Iterator[Sequence[str]]:
         """A row for each file; none for images that could not be read."""
+        numbers = self.material.listing.target == "number"
         for entry in self.plan.entries:
             row = self.folder.done.get(entry.file)
             if row is not None:
                 about = (str(row.get(key, "")) for key in _ABOUT[2:])
                 label = row.get("label", entry.label)
+                label = label if numbers else map(csv_text, label)
                 mask = [entry.mask] if entry.mask else []
                 yield (entry.file, *label, entry.split, entry.origin, csv_text(entry.source), *about, *mask)
 

@@ -11,9 +11,9 @@ from typing import Any, TextIO
 import numpy as np
 import numpy.typing as npt
 
+from dlkit.data.text import csv_text
 from dlkit.errors import DlkitError
 from dlkit.predict.predictors import Arrays
-from dlkit.predict.text import csv_text
 from dlkit.report.figures import clean
 from dlkit.technique import OutputKind
 

@@ -52,6 +52,18 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
+def test_classes_that_a_spreadsheet_would_compute(photos: Path, tmp_path: Path) -> None:
+    """They were written as they are called: opening the manifest ran them. Read again they are what they were."""
+    names = ("=HYPERLINK(1)", "@SUM(1)")
+    for old, new in zip(("cat", "dog"), names, strict=True):
+        (photos / old).rename(photos / new)
+    folder = enlarged(photos, tmp_path / "larger", "--copies", "1")
+    assert {row["label"] for row in rows(folder)} == {f"'{name}" for name in names}
+    assert (
+        load_data(DataOptions(data=str(folder))).spec.classes == load_data(DataOptions(data=str(photos))).spec.classes
+    )
+
+
 def test_train_images_are_copied_and_everything_else_stays(photos: Path, tmp_path: Path) -> None:
     before = contents(photos)
     folder = enlarged(photos, tmp_path / "larger", "--copies", "3")

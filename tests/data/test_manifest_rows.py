@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from dlkit.data import load_data
+from dlkit.data.text import csv_meaning, csv_text
 from dlkit.errors import DataError
 from dlkit.options import DataOptions
 
@@ -67,3 +70,10 @@ def test_columns_may_be_missing_or_too_many(folder: Path) -> None:
 def test_what_is_wrong_is_said(folder: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         load_data(write(folder, text))
+
+
+@given(st.text("'=+-@a\t 1", max_size=6))
+def test_text_of_a_cell_comes_back(text: str) -> None:
+    kept = csv_text(text)
+    assert not kept.startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert csv_meaning(kept) == text

@@ -11,10 +11,10 @@ import torch
 from fake_models import FakeAutoencoder, FakeClassifier, FakeOptions, fake_images, fake_spec, technique_of
 from PIL import Image
 
+from dlkit.data.text import csv_text
 from dlkit.errors import DataError, DlkitError, UsageError
 from dlkit.export import export
 from dlkit.predict import OnnxPredictor, TechniquePredictor, predict
-from dlkit.predict.text import csv_text
 
 
 def make_predictor(kind, spec, through, tmp_path):
