@@ -53,7 +53,7 @@ WHOLE = (
     "transfer --backbone test_resnet --random-init --image-size 32 --strategy linear-probe --data DATA --quiet",
     "train gan --net mlp --epochs 1 --data DATA --threads 1 --quiet", "generate latest", "resume latest --quiet",
     "train autoencoder --layers 8 --code 3 --epochs 1 --data DATA --threads 1 --quiet --devices 2", "cluster latest",
-    "grid latest", "augment --data DATA --out more", "predict latest more --out predicted",
+    "grid latest", "augment DATA --augment flip --out more", "predict latest more --out predicted",
     "plugins check flip", "plugins check decomposition",
 )  # fmt: skip
 
