@@ -121,7 +121,7 @@ def parse(metadata: Mapping[str, str], source: str) -> Description:
 def _names(inputs: str) -> list[str]:
     try:
         found = json.loads(inputs)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = {}
     return [str(name)[:40] for name in found][:8] if isinstance(found, dict) and found else ["something else"]
 

@@ -14,8 +14,10 @@ from dlkit.errors import DataError
 from dlkit.export.exporting import INPUT_NAME
 from dlkit.export.metadata import parse
 from dlkit.export.onnx_format import session
+from dlkit.opening import regular_file
 from dlkit.predict.predictors import Arrays
 
+_MOST_BYTES = 1 << 31  # of one protobuf message
 _ELEMENT = {"uint8": onnx.TensorProto.UINT8, "float32": onnx.TensorProto.FLOAT}
 
 
@@ -65,9 +67,12 @@ class OnnxPredictor:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with regular_file(path, _MOST_BYTES) as stream:
+            return stream.read()
     except OSError as error:
         raise DataError(f"Cannot read {str(path)!r}: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise DataError(f"Cannot read {str(path)!r}: {error}.") from error
 
 
 def _parse_graph(content: bytes, path: Path) -> Any:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import onnx
@@ -66,6 +67,25 @@ def test_broken_files(content, exported, tmp_path):
 def test_missing_file(tmp_path):
     with pytest.raises(DataError, match="No such file"):
         OnnxPredictor(tmp_path / "none.onnx")
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_and_a_giant(tmp_path):
+    """A pipe was waited for; a terabyte, which takes no space on the disk, was read."""
+    os.mkfifo(tmp_path / "pipe.onnx")
+    with (tmp_path / "giant.onnx").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(DataError, match="a pipe"):
+        OnnxPredictor(tmp_path / "pipe.onnx")
+    with pytest.raises(DataError, match="more than the limit"):
+        OnnxPredictor(tmp_path / "giant.onnx")
+
+
+@pytest.mark.parametrize("inputs", ["[" * 100_000, "{", "3", '{"\\u001b[31m": {}}'])
+def test_garbled_names_of_inputs(inputs, exported, tmp_path):
+    path = altered(exported, tmp_path, lambda model: model.metadata_props.add(key="inputs", value=inputs))
+    with pytest.raises(DataError, match="takes no images but"):
+        OnnxPredictor(path)
 
 
 @pytest.mark.parametrize(
