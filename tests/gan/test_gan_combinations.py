@@ -38,8 +38,8 @@ WIDTHS = {"mlp": 16, "dcgan": 4, "resnet": 4}
 SATURATED = {"minimax": 0.01, "non-saturating": 0.01, "hinge": 0.001}
 """Loss → below which its discriminator has nothing to learn. By hinge it may be near that for a while, since the
 generator's pull does not fade: with a residual network on 8 × 8 × 3 the means over each 500 steps were 0.37, 0.02,
-0.007, 0.02, 0.04 … 0.24. The square of lsgan pulls the generator all the more, the surer the discriminator is; the critic of
-wgan-gp has no end to reach."""
+0.007, 0.02, 0.04 … 0.24. The square of lsgan pulls the generator all the more, the surer the discriminator is; the
+critic of wgan-gp has no end to reach."""
 
 
 def pairs() -> list[tuple[Any, ...]]:
