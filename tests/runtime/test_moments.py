@@ -13,7 +13,7 @@ from dlkit.runtime.moments import restore_optimizer
 from dlkit.runtime.optimizers import make_optimizer
 
 NAMES = ("adam", "adamw", "sgd", "nesterov", "rmsprop", "adagrad", "adadelta", "nadam", "radam", "adamax", "asgd",
-         "adafactor", "lamb", "lion", "adopt", "adabelief")  # fmt: skip
+         "adafactor", "lamb", "lion", "adabelief")  # fmt: skip
 
 
 def network() -> nn.Module:
