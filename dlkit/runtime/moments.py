@@ -39,8 +39,8 @@ def _check_group(own: Mapping[str, Any], group: Mapping[str, Any]) -> None:
 
 def _alike(one: Any, other: Any) -> bool:
     """Whether the two may be values of one setting."""
-    if one is None or other is None:
-        return True
+    if one is None or other is None:  # what PyTorch decides where nobody does: foreach, fused
+        return one is None or isinstance(one, bool)
     if isinstance(one, tuple | list):
         return isinstance(other, tuple | list) and len(one) == len(other) and all(map(_alike, one, other))
     numbers = all(isinstance(each, int | float) and not isinstance(each, bool) for each in (one, other))

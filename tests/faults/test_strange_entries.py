@@ -42,6 +42,7 @@ def used(original: Path, place: Path, change: tuple[str, entries.Place, str], lo
         ((*MOMENTS, "exp_avg_sq"), "dropped"), ((*MOMENTS, "exp_avg"), "renamed"), ((*MOMENTS, "exp_avg"), "nothing"),
         ((*MOMENTS, "step"), "dropped"), ((*GROUP, "betas"), "reshaped"), ((*GROUP, "betas", 0), "retyped"),
         ((*GROUP, "eps"), "dropped"), ((*GROUP, "initial_lr"), "dropped"), ((*GROUP, "initial_lr"), "retyped"),
+        ((*GROUP, "initial_lr"), "nothing"),
         (("limit",), "retyped"), (("limit",), "reshaped"), (("best",), "retyped"), (("best", "network"), "dropped"),
         (("best", "network"), "reshaped"), (("random",), "nothing"), (("state", "network"), "retyped"),
     ],

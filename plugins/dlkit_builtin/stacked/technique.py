@@ -147,6 +147,8 @@ class Stacked:
         technique.before = {
             name.removeprefix(_BEFORE): tensors.pop(name) for name in list(tensors) if name.startswith(_BEFORE)
         }
+        if technique.before:
+            technique.network.load_state_dict(technique.before)  # to see whether they fit: evaluation does it
         technique.network.load_state_dict(tensors)
         technique.seconds = state.plain["seconds"]
         technique.network.eval()
