@@ -5,8 +5,8 @@
 Both ways begin with uint8 photographs of 3 × 224 × 224 and end with a float32 batch in [0, 1]. One image at a time it
 is torchvision's transform on PIL images (in as many threads, each of which computes alone, as a DataLoader's workers
 do) with `to_image`, `to_dtype` and a stack; where torchvision has no such operation, dlkit's own on a batch of one.
-Rounds alternate; the ratio is that of the fastest ones, so that other work on the machine enters as little as it can.
-Exits with 1 where a goal is missed.
+Rounds alternate; times are medians over them, since a policy's work depends on what it draws. Exits with 1
+where a goal is missed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
+from statistics import median
 from threading import Barrier
 
 import numpy as np
@@ -170,8 +171,8 @@ def measured(
     for turn in range(rounds + 1):
         slow.append(seconds(lambda: one_by_one(transform, images, pool), clock))
         fast.append(seconds(lambda turn=turn: batched(policy, raw, turn), clock))
-    each = 1000 / len(raw)
-    return min(slow[1:]) * each, min(fast[1:]) * each, min(slow[1:]) / min(fast[1:]), not own
+    one, batch = median(slow[1:]), median(fast[1:])  # not the fastest rounds: those of policies had the cheapest draws
+    return one * 1000 / len(raw), batch * 1000 / len(raw), one / batch, not own
 
 
 def main() -> int:
