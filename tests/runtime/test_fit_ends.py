@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from training import same, train
 
-from dlkit.errors import DataError, Interrupted, TrainingError, UsageError
+from dlkit.errors import DataError, Interrupted, PluginError, TrainingError, UsageError
 from dlkit.options import RuntimeOptions, TrainOptions
 from dlkit.options.values import Duration, Schedule
 from dlkit.runtime import Batch, FitResult, Runtime
@@ -282,7 +282,7 @@ def test_figures_that_some_steps_lack(tmp_path: Path) -> None:
 def test_a_figure_must_be_a_scalar(tmp_path: Path) -> None:
     line = Line(tmp_path)
     line.step = lambda _: {"loss": torch.zeros(3)}  # type: ignore[assignment,method-assign]
-    with pytest.raises(ValueError, match=r"'loss' has the shape \(3,\)"):
+    with pytest.raises(PluginError, match=r"'loss' has the shape \(3,\)"):
         line.fit()
 
 
