@@ -7,7 +7,7 @@ import math
 import click
 
 from dlkit.cli.shared import DEVICE, make_display, make_runtime, opened, output_flags, run_argument, show_run
-from dlkit.files import user_path
+from dlkit.files import new_file, user_path
 
 
 @click.command("resume")
@@ -73,9 +73,10 @@ def encode(
     from dlkit.codes import write_codes
 
     display = make_display(quiet, as_json)
+    target = new_file(out, ".npz")
     opened_run = opened(run, runs)
     runtime = make_runtime(opened_run, device, display)
-    summary = write_codes(opened_run, user_path(out), display, data=data, runtime=runtime, bits=bits)
+    summary = write_codes(opened_run, target, display, data=data, runtime=runtime, bits=bits)
     display.text(f"Wrote {summary['images']:,} codes of {summary['size']} units to {summary['path']}")
     if bits is not None:
         display.text(

@@ -26,6 +26,12 @@ def run(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "runs" / "autoencoder" / trained.name))
 
 
+def test_codes_are_written_under_no_other_name_than_theirs(run: Path, tmp_path: Path, capsys: Any) -> None:
+    assert main(["encode", str(run), "--out", str(tmp_path / "codes.csv")]) == 2
+    assert "is not the name of a .npz file" in capsys.readouterr().err
+    assert not (tmp_path / "codes.csv").exists()
+
+
 def decoded(run: Path, codes: np.ndarray | torch.Tensor) -> np.ndarray:
     """Eight-bit pixels, without any of the code under test."""
     technique: Any = open_run(str(run)).load_technique()
