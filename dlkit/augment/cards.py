@@ -27,5 +27,5 @@ def augmenter(name: str) -> AugmenterCard:
     kinds = sorted(full for full in known if full.startswith(f"{name}:"))
     if kinds:
         raise ValueError(f"{name!r} needs a kind: {', '.join(kinds)}")
-    hint = did_you_mean(name, known) or "`dlkit list augmenters` shows them."
+    hint = did_you_mean(name, known) or "`dlkit list augmenters` shows those of the plugins that are installed."
     raise ValueError(f"there is no augmenter {name!r}. {hint}")
