@@ -85,8 +85,8 @@ class Augmenter(Protocol):
     """An implementation that a card names.
 
     It draws from ``draws`` only (by name, the same whatever the batch), leaves its inputs as they are, and gives as
-    many scenes of the same size. Numbers arrive as float32
-    ``(B,)`` on the images' device, one for each image, drawn already as the policy says; words as text.
+    many scenes of the same size. Numbers arrive as float32 ``(B,)`` on the images' device, one for each image, drawn
+    already as the policy says; words as text.
     """
 
     def __call__(self, scenes: Scenes, draws: Draws, **values: Any) -> Scenes:
